@@ -1,0 +1,1 @@
+"""The command line. Everything is wired together here and nowhere else."""

@@ -1,0 +1,1 @@
+"""``services.yaml`` as frozen settings: read, checked and explained here, acted upon elsewhere."""

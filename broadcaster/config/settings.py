@@ -1,0 +1,215 @@
+"""The shape of ``services.yaml``: frozen structs with their defaults. No I/O, no counters.
+
+Every default here is what a file that says nothing gets. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from broadcaster.domain.detection import Policy
+from broadcaster.domain.model import Catalogue, Criticality, Feature, Service
+
+
+class Duration(float):
+    """Seconds. Written ``250ms``, ``30s``, ``5m``, ``1h`` or as a bare number of seconds in a file."""
+
+    __slots__ = ()
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every mapping in the file."""
+
+
+class TlsSettings(Section, frozen=True, kw_only=True):
+    verify: bool = True
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    server_name: str = ""
+
+
+class HttpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"):
+    """Any HTTP endpoint. ``expect_json`` maps dotted paths to the values they must have."""
+
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = {}
+    body: str = ""
+    expect_status: tuple[int | str, ...] = ("2xx",)
+    expect_body: str = ""
+    expect_json: Mapping[str, str | int | float | bool | None] = {}
+    follow_redirects: bool = False
+    tls: TlsSettings = TlsSettings()
+
+
+class PostgresProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="postgres"):
+    """Connects and runs ``query``; with ``degraded_in_recovery`` a standby counts as impaired."""
+
+    dsn: str
+    query: str = "SELECT 1"
+    degraded_in_recovery: bool = False
+
+
+class RedisProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="redis"):
+    """PING, then what INFO says: loading, read-only replica and a broken replication link are told apart."""
+
+    url: str
+    allow_replica: bool = False
+    tls: TlsSettings = TlsSettings()
+
+
+class ClickHouseProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="clickhouse"):
+    """The HTTP interface: ``/ping``, then ``query``."""
+
+    url: str
+    query: str = "SELECT 1"
+    user: str = ""
+    password: str = ""
+    tls: TlsSettings = TlsSettings()
+
+
+class TcpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
+    host: str
+    port: int
+    tls: TlsSettings | None = None
+
+
+class WebSocketProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="websocket"):
+    """A handshake, and with ``ping`` a ping that must be answered."""
+
+    url: str
+    ping: bool = True
+    headers: Mapping[str, str] = {}
+    subprotocols: tuple[str, ...] = ()
+    tls: TlsSettings = TlsSettings()
+
+
+class LlmApiProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="llm_api"):
+    """An authenticated cheap GET of an OpenAI- or Anthropic-style API.
+
+    ``auth`` says how the key is sent: ``bearer`` (OpenAI), ``x-api-key`` (Anthropic).
+    """
+
+    url: str
+    api_key: str = ""
+    auth: str = "bearer"
+    headers: Mapping[str, str] = {}
+    tls: TlsSettings = TlsSettings()
+
+
+ProbeSettings = HttpProbe | PostgresProbe | RedisProbe | ClickHouseProbe | TcpProbe | WebSocketProbe | LlmApiProbe
+
+
+class ServiceSettings(Section, frozen=True, kw_only=True):
+    """One service. ``timeout`` and ``retries`` default by criticality and from the environment.
+
+    ``timeout`` bounds one attempt of the probe, ``retries`` are further attempts of a failed one before it counts
+    as one failed observation. ``fall``/``rise`` observations in a row change the state; while one is pending the next
+    probe comes after ``fast_interval``.
+    """
+
+    probe: ProbeSettings
+    criticality: Criticality = Criticality.CRITICAL
+    title: str = ""
+    depends_on: tuple[str, ...] = ()
+    interval: Duration = Duration(10)
+    fast_interval: Duration = Duration(1)
+    timeout: Duration | None = None
+    retries: int | None = None
+    fall: int = 3
+    rise: int = 2
+    degraded_above: Duration | None = None
+    texts: Mapping[str, str] = {}
+    runbook: str = ""
+    owner: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(fall=self.fall, rise=self.rise, degraded_above=self.degraded_above)
+
+
+class FeatureSettings(Section, frozen=True, kw_only=True):
+    """Something users have: every one of ``requires`` and, if given, one of ``any_of``."""
+
+    title: str = ""
+    requires: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    texts: Mapping[str, str] = {}
+
+
+class RedisSettings(Section, frozen=True, kw_only=True):
+    """Where the carrier is. ``service`` names the service that stands for it, so that a node that loses
+    Redis can report that service down from its own evidence."""
+
+    url: str = ""
+    service: str = ""
+    timeout: Duration = Duration(1)
+
+
+class FeedSettings(Section, frozen=True, kw_only=True):
+    """The feed's rhythm. A replica without a heartbeat for ``stale_after`` is stale and says so."""
+
+    heartbeat_interval: Duration = Duration(1)
+    stale_after: Duration = Duration(5)
+    stream_length: int = 10_000
+
+
+class NodeSettings(Section, frozen=True, kw_only=True):
+    """The WebSocket node. ``allowed_origins`` are what browsers may come from besides the node's own host;
+    ``operator_token`` opens the operators' details (empty: nobody gets them)."""
+
+    host: str = "127.0.0.1"
+    port: int = 8895
+    allowed_origins: tuple[str, ...] = ()
+    operator_token: str = ""
+    handshake_timeout: Duration = Duration(10)
+    max_header_bytes: int = 16_384
+    max_connections: int = 18_000
+    ping_interval: Duration = Duration(20)
+    write_limit_bytes: int = 262_144
+    stuck_after: Duration = Duration(30)
+    retry_after: Duration = Duration(5)
+    drain_seconds: Duration = Duration(2)
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """A whole ``services.yaml``."""
+
+    services: Mapping[str, ServiceSettings]
+    features: Mapping[str, FeatureSettings] = {}
+    namespace: str = "default"
+    redis: RedisSettings = RedisSettings()
+    feed: FeedSettings = FeedSettings()
+    node: NodeSettings = NodeSettings()
+    graceful_degradation: bool | None = None
+
+    def catalogue(self) -> Catalogue:
+        """The dependency matrix in the domain's words."""
+        return Catalogue(
+            services={
+                name: Service(
+                    name=name,
+                    criticality=each.criticality,
+                    title=each.title or name,
+                    depends_on=each.depends_on,
+                    texts=each.texts,
+                    runbook=each.runbook,
+                    owner=each.owner,
+                )
+                for name, each in self.services.items()
+            },
+            features={
+                name: Feature(
+                    name=name,
+                    title=each.title or name,
+                    requires=each.requires,
+                    any_of=each.any_of,
+                    texts=each.texts,
+                )
+                for name, each in self.features.items()
+            },
+            degradation=self.graceful_degradation is not False,
+        )

@@ -1,0 +1,69 @@
+"""The exception tree. Third-party exceptions are translated into it at the boundary they cross.
+
+::
+
+    BroadcasterError
+    ├── ConfigError           services.yaml cannot be used; carries every problem found (exit code 2)
+    ├── StoreError            the carrier (Redis)
+    │   ├── StoreUnavailable    it does not answer: try again (exit code 5)
+    │   └── StoreCorrupted      it answers with something that is not ours
+    ├── ProtocolError         a message that does not decode; carries what was wrong with it
+    └── StartupError          a process of ours could not start (port taken, no redis-server found, ...)
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class BroadcasterError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class Problem(msgspec.Struct, frozen=True, order=True):
+    """One thing wrong with a config file: where (1-based line and column, dotted path), what, and what to do."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+
+class ConfigError(BroadcasterError):
+    """A config file that cannot be used, with every problem that was found in one go."""
+
+    def __init__(self, file: str, problems: list[Problem]) -> None:
+        self.file = file
+        self.problems = sorted(problems)
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """One line a problem: ``file:line:column: path: message (hint)``."""
+        found = []
+        for problem in self.problems:
+            where = f"{self.file}:{problem.line}:{problem.column}: " if problem.line else f"{self.file}: "
+            path = f"{problem.path}: " if problem.path else ""
+            hint = f" ({problem.hint})" if problem.hint else ""
+            found.append(f"{where}{path}{problem.message}{hint}")
+        return found
+
+
+class StoreError(BroadcasterError):
+    """The carrier of the feed failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The carrier does not answer, or not in time. Trying again later can help."""
+
+
+class StoreCorrupted(StoreError):
+    """The carrier holds something that this version cannot read. Trying again does not help."""
+
+
+class ProtocolError(BroadcasterError):
+    """A message that does not decode."""
+
+
+class StartupError(BroadcasterError):
+    """A process of ours cannot start; the message says what to do about it."""

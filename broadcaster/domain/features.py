@@ -1,0 +1,94 @@
+"""What users have left, given a snapshot: features from the services they stand on, and the root of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from broadcaster.domain.model import Catalogue, Feature, Snapshot, Status
+
+
+class FeatureStatus(StrEnum):
+    AVAILABLE = "available"
+    LIMITED = "limited"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN = "unknown"
+
+
+class FeatureState(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature's status and, where it is not available, the services at the root of it."""
+
+    feature: str
+    status: FeatureStatus
+    because: tuple[str, ...] = ()
+
+
+_OF_STATUS = {
+    Status.UP: FeatureStatus.AVAILABLE,
+    Status.DEGRADED: FeatureStatus.LIMITED,
+    Status.DOWN: FeatureStatus.UNAVAILABLE,
+    Status.UNKNOWN: FeatureStatus.UNKNOWN,
+}
+_WORST_FIRST = (
+    FeatureStatus.UNAVAILABLE,
+    FeatureStatus.UNKNOWN,
+    FeatureStatus.LIMITED,
+    FeatureStatus.AVAILABLE,
+)
+
+
+def feature_states(catalogue: Catalogue, snapshot: Snapshot) -> dict[str, FeatureState]:
+    """Every feature's state, in the catalogue's order. See ``feature_state`` for the rule."""
+    return {name: feature_state(catalogue, snapshot, feature) for name, feature in catalogue.features.items()}
+
+
+def feature_state(catalogue: Catalogue, snapshot: Snapshot, feature: Feature) -> FeatureState:
+    """The worst of what the feature requires, together with the best of its alternatives.
+
+    An alternative that is not up beside one that is makes no difference to users. Services that are not announced
+    (optional ones with degradation off) count as up.
+    """
+    required = [_seen(catalogue, snapshot, name) for name in feature.requires]
+    alternatives = [_seen(catalogue, snapshot, name) for name in feature.any_of]
+    parts = [*required]
+    if alternatives:
+        parts.append(max(alternatives, key=_WORST_FIRST.index))
+    status = min(parts, key=_WORST_FIRST.index, default=FeatureStatus.AVAILABLE)
+    if status is FeatureStatus.AVAILABLE:
+        return FeatureState(feature=feature.name, status=status)
+    lacking = [name for name, seen in zip(feature.requires, required, strict=True) if seen is status]
+    if not lacking:
+        lacking = [
+            name for name, seen in zip(feature.any_of, alternatives, strict=True) if seen is not FeatureStatus.AVAILABLE
+        ]
+    return FeatureState(feature=feature.name, status=status, because=roots(catalogue, snapshot, lacking))
+
+
+def roots(catalogue: Catalogue, snapshot: Snapshot, services: Iterable[str]) -> tuple[str, ...]:
+    """The services at whose door the trouble of ``services`` lies: along ``depends_on``, a service that is down or
+    degraded because something it depends on is down is explained by that. Each root once, in order of discovery."""
+    found: dict[str, None] = {}
+    for name in services:
+        for root in _roots_of(catalogue, snapshot, name, frozenset()):
+            found[root] = None
+    return tuple(found)
+
+
+def _roots_of(catalogue: Catalogue, snapshot: Snapshot, name: str, path: frozenset[str]) -> list[str]:
+    service = catalogue.services.get(name)
+    below = [
+        each
+        for each in (service.depends_on if service else ())
+        if each not in path and snapshot.status(each) is Status.DOWN
+    ]
+    if not below:
+        return [name]
+    return [root for each in below for root in _roots_of(catalogue, snapshot, each, path | {name})]
+
+
+def _seen(catalogue: Catalogue, snapshot: Snapshot, service: str) -> FeatureStatus:
+    if service in catalogue.services and not catalogue.is_announced(service):
+        return FeatureStatus.AVAILABLE
+    return _OF_STATUS[snapshot.status(service)]

@@ -1,0 +1,222 @@
+"""The words of the domain as frozen values: Service, Feature, Observation, Transition, Snapshot, Position.
+
+Times are Unix seconds (float, UTC) that the caller passes in; durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+
+class Status(StrEnum):
+    """What is known of a service. ``unknown`` is never shown as well (invariant 5)."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+class EventKind(StrEnum):
+    """What a transition announces. ``recovered`` is ``up`` after ``down`` or ``degraded``."""
+
+    UP = "up"
+    DOWN = "down"
+    DEGRADED = "degraded"
+    RECOVERED = "recovered"
+
+
+class Criticality(StrEnum):
+    CRITICAL = "critical"
+    OPTIONAL = "optional"
+
+
+class Outcome(StrEnum):
+    """What one probe saw: the service served (``ok``), served badly (``impaired``), or did not (``failed``)."""
+
+    OK = "ok"
+    IMPAIRED = "impaired"
+    FAILED = "failed"
+
+
+class Category(StrEnum):
+    """Why an observation is not ``ok``, in words that are safe to show to anybody."""
+
+    REFUSED = "refused"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    TLS = "tls"
+    UNREACHABLE = "unreachable"
+    AUTH = "auth"
+    BAD_RESPONSE = "bad_response"
+    SERVER_ERROR = "server_error"
+    OVERLOADED = "overloaded"
+    QUOTA = "quota"
+    SLOW = "slow"
+    LOADING = "loading"
+    READ_ONLY = "read_only"
+    REPLICATION = "replication"
+    RECOVERING = "recovering"
+    INTERNAL = "internal"
+
+
+class FeedState(StrEnum):
+    """How fresh a reader's knowledge is: ``live``; ``unwatched`` (no worker is heard, states may be old);
+    ``lost`` (the reader does not reach the carrier)."""
+
+    LIVE = "live"
+    UNWATCHED = "unwatched"
+    LOST = "lost"
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """A thing the application stands on, as users and operators are told of it.
+
+    ``title`` and ``texts`` are public: ``texts`` maps an event kind to the sentence a user reads.
+    ``runbook`` and ``owner`` are for operators only.
+    """
+
+    name: str
+    criticality: Criticality = Criticality.CRITICAL
+    title: str = ""
+    depends_on: tuple[str, ...] = ()
+    texts: Mapping[str, str] = {}
+    runbook: str = ""
+    owner: str = ""
+
+    @property
+    def is_critical(self) -> bool:
+        return self.criticality is Criticality.CRITICAL
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """Something users have. It needs every service of ``requires`` and, if given, one of ``any_of``."""
+
+    name: str
+    title: str = ""
+    requires: tuple[str, ...] = ()
+    any_of: tuple[str, ...] = ()
+    texts: Mapping[str, str] = {}
+
+
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+    """The dependency matrix: which services there are and which features stand on them.
+
+    With ``degradation`` off (``GRACEFUL_DEGRADATION_ENABLED=false``) optional services are not announced
+    to users; critical ones still gate.
+    """
+
+    services: Mapping[str, Service]
+    features: Mapping[str, Feature] = {}
+    degradation: bool = True
+
+    def is_announced(self, service: str) -> bool:
+        """Whether users hear of this service at all."""
+        known = self.services.get(service)
+        return known is not None and (self.degradation or known.is_critical)
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """What one probe of one service saw.
+
+    ``at`` is when the probe ended, ``latency`` the seconds it took (the whole of it, connect included).
+    ``detail`` is for operators: it may name hosts, it never holds a secret.
+    """
+
+    service: str
+    at: float
+    outcome: Outcome
+    latency: float
+    category: Category | None = None
+    detail: str = ""
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """A place in the one order of transitions: contiguous ``revision`` numbers within an ``epoch``.
+
+    Positions of different epochs have no order; compare revisions only where the epochs are equal.
+    """
+
+    epoch: str = ""
+    revision: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.epoch or '-'}:{self.revision}"
+
+
+class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
+    """The committed state of one service.
+
+    ``since`` is when ``status`` began, ``revision`` the transition that made it (0: never committed),
+    ``observed_at`` the end of the last probe known of, None if none is.
+    """
+
+    service: str
+    status: Status = Status.UNKNOWN
+    since: float = 0.0
+    revision: int = 0
+    observed_at: float | None = None
+    category: Category | None = None
+    detail: str = ""
+    latency: float | None = None
+
+
+class Transition(msgspec.Struct, frozen=True, kw_only=True):
+    """One committed change of one service, with its place in the order."""
+
+    position: Position
+    service: str
+    kind: EventKind
+    previous: Status
+    status: Status
+    at: float
+    category: Category | None = None
+    detail: str = ""
+    latency: float | None = None
+
+    def state(self) -> ServiceState:
+        """The service's state right after this transition."""
+        return ServiceState(
+            service=self.service,
+            status=self.status,
+            since=self.at,
+            revision=self.position.revision,
+            observed_at=self.at,
+            category=self.category,
+            detail=self.detail,
+            latency=self.latency,
+        )
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Every service's state as of one position."""
+
+    position: Position = Position()
+    services: Mapping[str, ServiceState] = {}
+
+    def state(self, service: str) -> ServiceState:
+        """The service's state; ``unknown`` for one nobody has reported."""
+        return self.services.get(service) or ServiceState(service=service)
+
+    def status(self, service: str) -> Status:
+        return self.state(service).status
+
+
+def event_kind(previous: Status, status: Status) -> EventKind:
+    """The kind of event a change from ``previous`` to ``status`` is announced as.
+
+    ``status`` must be a conclusion; becoming ``unknown`` is judged by each reader from age and never committed.
+    """
+    match status:
+        case Status.UP:
+            return EventKind.UP if previous is Status.UNKNOWN else EventKind.RECOVERED
+        case Status.DEGRADED:
+            return EventKind.DEGRADED
+        case Status.DOWN:
+            return EventKind.DOWN
+        case Status.UNKNOWN:
+            raise ValueError("a change to 'unknown' is not an event")

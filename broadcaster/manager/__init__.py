@@ -1,0 +1,1 @@
+"""What a backend embeds: the replica, admission and features, always at hand."""

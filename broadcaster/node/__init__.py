@@ -1,0 +1,1 @@
+"""The WebSocket node: gate, hub, heartbeat and HTTP on one port."""

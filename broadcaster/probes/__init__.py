@@ -1,0 +1,1 @@
+"""One file per kind of probe. Each observes and knows nothing else."""

@@ -1,0 +1,1 @@
+"""What is said on the wire, without any wire: messages, their encoding, close codes and texts."""

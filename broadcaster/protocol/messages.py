@@ -1,0 +1,118 @@
+"""What a node says to its clients: typed, versioned JSON messages, one a WebSocket text frame.
+
+Rules of change (source: msgspec's schema-evolution guide): a new field has a default, a type never changes, a
+message that breaks old readers raises ``v``. Clients ignore fields and message types that they do not know.
+
+Everything here is public: titles, texts, states and times; no host, no error text, no latency (invariant 8).
+Times are RFC 3339 in UTC, durations are milliseconds.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from broadcaster.domain.features import FeatureStatus
+from broadcaster.domain.model import Category, Criticality, EventKind, FeedState, Position, Status
+
+VERSION = 1
+SUBPROTOCOL = "availability.v1"
+
+
+class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A service as everybody may see it. ``since`` is None as long as nothing is known."""
+
+    name: str
+    title: str
+    status: Status
+    criticality: Criticality
+    since: datetime | None = None
+    category: Category | None = None
+
+
+class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature as everybody may see it; ``because`` names the services at the root of what is missing."""
+
+    name: str
+    title: str
+    status: FeatureStatus
+    text: str = ""
+    because: tuple[str, ...] = ()
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """Base of every message: ``type`` is its tag, ``v`` the version of the protocol."""
+
+    v: int = VERSION
+
+
+class View(Message, frozen=True, kw_only=True):
+    """The whole truth as of ``position``. A client replaces everything it holds by it."""
+
+    position: Position
+    at: datetime
+    feed: FeedState = FeedState.LIVE
+    services: tuple[ServiceView, ...] = ()
+    features: tuple[FeatureView, ...] = ()
+    text: str = ""
+
+
+class Welcome(View, frozen=True, kw_only=True, tag="welcome"):
+    """First message of an accepted connection; ``text`` names reduced features, if any."""
+
+
+class SnapshotMessage(View, frozen=True, kw_only=True, tag="snapshot"):
+    """The whole truth again, after the node (or a slow client) lost the thread: replaces what was known."""
+
+
+class Notice(Message, frozen=True, kw_only=True, tag="notice"):
+    """One transition. ``features`` are those whose status it changes, as they are now.
+
+    ``local`` notices come from this node's own evidence (it lost the carrier, or has it back): they have no place
+    in the order, ``position`` repeats the node's last one.
+    """
+
+    position: Position
+    at: datetime
+    kind: EventKind
+    service: ServiceView
+    features: tuple[FeatureView, ...] = ()
+    text: str = ""
+    local: bool = False
+
+
+class FeedNotice(Message, frozen=True, kw_only=True, tag="feed"):
+    """The freshness of the node's knowledge changed."""
+
+    at: datetime
+    feed: FeedState
+    text: str = ""
+
+
+class Rejected(Message, frozen=True, kw_only=True, tag="rejected"):
+    """Why this handshake is not served; close 1011 follows. ``services`` are the critical ones that are down,
+    ``features`` what works and what does not. Come back after ``retry_after_ms`` (already jittered)."""
+
+    position: Position
+    at: datetime
+    services: tuple[ServiceView, ...]
+    features: tuple[FeatureView, ...] = ()
+    text: str = ""
+    retry_after_ms: int = 0
+
+
+class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
+    """The node goes away on purpose; reconnect after ``retry_after_ms`` (already jittered)."""
+
+    at: datetime
+    text: str = ""
+    retry_after_ms: int = 0
+
+
+AnyMessage = Welcome | SnapshotMessage | Notice | FeedNotice | Rejected | Goodbye
+
+
+def timestamp(at: float) -> datetime:
+    """Unix seconds as an aware UTC datetime of millisecond precision."""
+    return datetime.fromtimestamp(round(at, 3), UTC)

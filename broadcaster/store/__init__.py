@@ -1,0 +1,1 @@
+"""The carrier: how state and events are kept in Redis and read from it."""

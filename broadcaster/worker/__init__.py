@@ -1,0 +1,1 @@
+"""The probe worker: schedule, detect, publish."""
