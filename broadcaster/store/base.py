@@ -1,0 +1,100 @@
+"""The seam to the carrier: what a store promises. One contract suite runs over every implementation.
+
+Order and atomicity: transitions have one order, their positions. A commit is visible in the snapshot, in the
+history and on the channel together or not at all. Everything published while a subscription is open and the carrier
+is healthy reaches it, in order; a subscription that lost anything raises instead of going on.
+
+Errors: every method raises StoreUnavailable when the carrier does not answer in time, and StoreCorrupted when it
+answers with something unreadable. Cancelling any of them leaves the store usable; a cancelled commit may or may
+not have happened, and repeating it with the same ``commit`` id finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from broadcaster.domain.detection import Decision
+from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.protocol.records import AnyRecord
+
+
+class Outcome(StrEnum):
+    """What a write came to. Only the first two wrote, or had written, anything."""
+
+    DONE = "done"
+    REPEATED = "repeated"  # this very commit had happened already: a success
+    CONFLICT = "conflict"  # the service changed meanwhile; its state comes with the result
+    UNSEEDED = "unseeded"  # the carrier is empty: seed it
+    REWOUND = "rewound"  # the carrier lost transitions that are known: seed it anew
+    OTHER_EPOCH = "other_epoch"  # a new epoch began: read the snapshot
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A write's outcome and the carrier's position after it (empty when unseeded)."""
+
+    outcome: Outcome
+    position: Position = Position()
+    state: ServiceState | None = None
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """The snapshot, and the seconds since the last heartbeat by the carrier's own clock (None: never any)."""
+
+    snapshot: Snapshot
+    heartbeat_age: float | None = None
+
+
+class Subscription(Protocol):
+    async def next(self, timeout: float) -> AnyRecord | None:
+        """The next record, or None after ``timeout`` seconds without one. One caller at a time.
+
+        Cancelling loses nothing. A record that cannot be read (a newer version's) is logged and skipped.
+        """
+        ...
+
+
+class Store(Protocol):
+    async def read(self) -> Reading:
+        """The whole state, atomically. An empty carrier reads as an empty snapshot at no position."""
+        ...
+
+    async def commit(self, decision: Decision, *, commit: str, expected_revision: int, known: Position) -> Written:
+        """Records and announces one decision, if the service still stands at ``expected_revision``.
+
+        ``commit`` identifies this commit across retries; ``known`` is the last position the writer saw.
+        """
+        ...
+
+    async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
+        """Announces that ``worker`` is alive, and when services were last observed."""
+        ...
+
+    async def seed(
+        self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position
+    ) -> Written:
+        """Begins a new epoch that holds ``snapshot``, if the carrier still stands at ``replaces``.
+
+        Services get the revisions 1..n of the new epoch. CONFLICT: somebody else was first.
+        """
+        ...
+
+    async def replay(self, after: Position) -> list[Transition] | None:
+        """The transitions after a position up to now, without a gap; None if they are not all there any more."""
+        ...
+
+    async def history(self, limit: int = 1000) -> list[Transition]:
+        """The latest transitions that are kept, oldest first."""
+        ...
+
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
+        """Entered once the subscription is confirmed: what is committed from then on will come."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes connections. Open subscriptions end by themselves."""
+        ...

@@ -1,0 +1,57 @@
+"""What a writer hands to a store as JSON objects; the store adds the place (type, epoch, revision) in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from broadcaster.domain.detection import Decision
+from broadcaster.domain.model import ServiceState
+from broadcaster.protocol.records import HeartbeatRecord, SeedRecord, StateRecord, TransitionRecord
+
+_PLACE = ("type", "epoch", "revision")
+
+
+def transition_body(decision: Decision) -> bytes:
+    return _body(
+        TransitionRecord(
+            epoch="",
+            revision=0,
+            service=decision.service,
+            kind=decision.kind,
+            previous=decision.previous,
+            status=decision.status,
+            at=decision.at,
+            category=decision.category,
+            detail=decision.detail,
+            latency=decision.latency,
+        )
+    )
+
+
+def state_body(of: Decision | ServiceState, commit: str) -> bytes:
+    return _body(
+        StateRecord(
+            revision=0,
+            commit=commit,
+            status=of.status,
+            since=of.at if isinstance(of, Decision) else of.since,
+            category=of.category,
+            detail=of.detail,
+            latency=of.latency,
+        )
+    )
+
+
+def heartbeat_body(worker: str, now: float, observed: Mapping[str, float]) -> bytes:
+    return _body(HeartbeatRecord(epoch="", revision=0, worker=worker, at=now, observed=observed))
+
+
+def seed_body(worker: str, now: float, reason: str) -> bytes:
+    return _body(SeedRecord(epoch="", revision=0, worker=worker, at=now, reason=reason))
+
+
+def _body(record: msgspec.Struct) -> bytes:
+    fields = msgspec.to_builtins(record)
+    return msgspec.json.encode({name: value for name, value in fields.items() if name not in _PLACE})

@@ -1,0 +1,231 @@
+"""The store's twin in memory: the same promises within one process, and a carrier that fails on command.
+
+For tests and single-process use. ``fail``, ``heal``, ``mute``, ``wipe`` and ``rewind`` do to it what happens to
+a Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import msgspec
+
+from broadcaster.domain.detection import Decision
+from broadcaster.domain.errors import StoreUnavailable
+from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.protocol.records import (
+    AnyRecord,
+    HeartbeatRecord,
+    SeedRecord,
+    StateRecord,
+    TransitionRecord,
+)
+from broadcaster.store.base import Outcome, Reading, Subscription, Written
+
+
+class MemoryStore:
+    """``clock`` is the carrier's own clock in Unix seconds."""
+
+    def __init__(self, *, stream_length: int = 10_000, clock: Callable[[], float] = time.time) -> None:
+        self._stream_length = stream_length
+        self._clock = clock
+        self._position = Position()
+        self._states: dict[str, StateRecord] = {}
+        self._observed: dict[str, float] = {}
+        self._stream: list[Transition] = []
+        self._heartbeat_at: float | None = None
+        self._subscriptions: set[_MemorySubscription] = set()
+        self._failing = False
+        self._muted = False
+
+    def __repr__(self) -> str:
+        return f"MemoryStore({self._position})"
+
+    # What happens to a carrier.
+
+    def fail(self) -> None:
+        """The carrier goes away: calls fail, subscriptions break."""
+        self._failing = True
+        for each in list(self._subscriptions):
+            each.interrupt()
+
+    def heal(self) -> None:
+        """It is back, with everything it held; muted subscriptions stay mute."""
+        self._failing = False
+        self._muted = False
+
+    def mute(self) -> None:
+        """Subscriptions stay connected and hear nothing any more, as after a failover."""
+        self._muted = True
+        self._subscriptions.clear()
+
+    def wipe(self) -> None:
+        """It loses everything it held."""
+        self._position = Position()
+        self._states.clear()
+        self._observed.clear()
+        self._stream.clear()
+        self._heartbeat_at = None
+
+    def rewind(self, transitions: int) -> None:
+        """It loses its last transitions, as after a crash with an unwritten tail. At least one must be left."""
+        kept = self._stream[:-transitions]
+        self._states = {name: state for name, state in self._states.items() if state.revision <= len(kept)}
+        self._stream = kept
+        self._position = kept[-1].position
+
+    # What a store promises.
+
+    async def read(self) -> Reading:
+        self._reach()
+        names = [*self._states, *(name for name in self._observed if name not in self._states)]
+        services = {
+            name: (
+                self._states[name].state(name, self._observed.get(name))
+                if name in self._states
+                else ServiceState(service=name, observed_at=self._observed[name])
+            )
+            for name in names
+        }
+        age = None if self._heartbeat_at is None else max(0.0, self._clock() - self._heartbeat_at)
+        return Reading(snapshot=Snapshot(position=self._position, services=services), heartbeat_age=age)
+
+    async def snapshot(self) -> Snapshot:
+        """The snapshot alone; see ``read``."""
+        return (await self.read()).snapshot
+
+    async def commit(self, decision: Decision, *, commit: str, expected_revision: int, known: Position) -> Written:
+        self._reach()
+        held = self._states.get(decision.service)
+        state = held.state(decision.service, None) if held else None
+        if not self._position.epoch:
+            return Written(outcome=Outcome.UNSEEDED)
+        if held and held.commit == commit:
+            there = Position(self._position.epoch, held.revision)
+            return Written(outcome=Outcome.REPEATED, position=there, state=state)
+        if self._position.epoch != known.epoch:
+            return Written(outcome=Outcome.OTHER_EPOCH, position=self._position)
+        if self._position.revision < known.revision:
+            return Written(outcome=Outcome.REWOUND, position=self._position)
+        if (held.revision if held else 0) != expected_revision:
+            return Written(outcome=Outcome.CONFLICT, position=self._position, state=state)
+        self._position = Position(self._position.epoch, self._position.revision + 1)
+        record = TransitionRecord(
+            epoch=self._position.epoch,
+            revision=self._position.revision,
+            service=decision.service,
+            kind=decision.kind,
+            previous=decision.previous,
+            status=decision.status,
+            at=decision.at,
+            category=decision.category,
+            detail=decision.detail,
+            latency=decision.latency,
+        )
+        self._states[decision.service] = _held(record.transition().state(), self._position.revision, commit)
+        self._stream = [*self._stream, record.transition()][-self._stream_length :]
+        self._publish(record)
+        return Written(outcome=Outcome.DONE, position=self._position)
+
+    async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
+        self._reach()
+        if not self._position.epoch:
+            return Written(outcome=Outcome.UNSEEDED)
+        same = self._position.epoch == known.epoch
+        if same and self._position.revision < known.revision:
+            return Written(outcome=Outcome.REWOUND, position=self._position)
+        self._heartbeat_at = self._clock()
+        self._observed.update(observed)
+        self._publish(
+            HeartbeatRecord(
+                epoch=self._position.epoch,
+                revision=self._position.revision,
+                worker=worker,
+                at=now,
+                observed=dict(observed),
+            )
+        )
+        return Written(outcome=Outcome.DONE if same else Outcome.OTHER_EPOCH, position=self._position)
+
+    async def seed(
+        self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position
+    ) -> Written:
+        self._reach()
+        if self._position != replaces:
+            return Written(outcome=Outcome.CONFLICT, position=self._position)
+        self.wipe()
+        for revision, (name, state) in enumerate(snapshot.services.items(), start=1):
+            self._states[name] = _held(state, revision, f"seed:{epoch}:{name}")
+            if state.observed_at is not None:
+                self._observed[name] = state.observed_at
+        self._position = Position(epoch, len(self._states))
+        self._publish(SeedRecord(epoch=epoch, revision=self._position.revision, worker=worker, at=now, reason=reason))
+        return Written(outcome=Outcome.DONE, position=self._position)
+
+    async def replay(self, after: Position) -> list[Transition] | None:
+        self._reach()
+        if after.epoch != self._position.epoch:
+            return None
+        transitions = [each for each in self._stream if each.position.revision > after.revision]
+        revisions = [each.position.revision for each in transitions]
+        complete = revisions == list(range(after.revision + 1, self._position.revision + 1))
+        return transitions if complete else None
+
+    async def history(self, limit: int = 1000) -> list[Transition]:
+        self._reach()
+        return self._stream[-limit:]
+
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
+        return self._subscribed()
+
+    async def aclose(self) -> None:
+        pass
+
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncIterator[Subscription]:
+        self._reach()
+        subscription = _MemorySubscription()
+        if not self._muted:
+            self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    def _reach(self) -> None:
+        if self._failing:
+            raise StoreUnavailable("the store is down")
+
+    def _publish(self, record: AnyRecord) -> None:
+        for each in self._subscriptions:
+            each.put(record)
+
+
+class _MemorySubscription:
+    def __init__(self) -> None:
+        self._records: asyncio.Queue[AnyRecord | None] = asyncio.Queue()
+
+    def put(self, record: AnyRecord) -> None:
+        self._records.put_nowait(record)
+
+    def interrupt(self) -> None:
+        self._records.put_nowait(None)
+
+    async def next(self, timeout: float) -> AnyRecord | None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                record = await self._records.get()
+                if record is None:
+                    raise StoreUnavailable("the subscription was interrupted")
+                return record
+        return None
+
+
+def _held(state: ServiceState, revision: int, commit: str) -> StateRecord:
+    return msgspec.convert(
+        {**msgspec.to_builtins(state), "revision": revision, "commit": commit}, StateRecord, strict=True
+    )

@@ -1,0 +1,268 @@
+"""The store on Redis (6.2 and newer) or Valkey: one Lua script an operation, third-party errors translated here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Self
+
+import redis.asyncio
+import redis.exceptions
+import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from broadcaster.domain.detection import Decision
+from broadcaster.domain.errors import ProtocolError, StoreCorrupted, StoreError, StoreUnavailable
+from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.protocol import codec
+from broadcaster.protocol.records import AnyRecord, TransitionRecord
+from broadcaster.store.base import Outcome, Reading, Subscription, Written
+from broadcaster.store.bodies import heartbeat_body, seed_body, state_body, transition_body
+from broadcaster.store.keys import Keys
+
+log = structlog.get_logger()
+
+
+class RedisStore:
+    """A store on one Redis. ``connect`` opens nothing yet; every call is bounded by ``timeout`` seconds a reply.
+
+    An async context manager that closes itself. Safe for concurrent use.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, keys: Keys, *, timeout: float, stream_length: int = 10_000) -> None:
+        self._client = client
+        self._keys = keys
+        self._timeout = timeout
+        self._stream_length = stream_length
+        self._commit = client.register_script(_lua("commit"))
+        self._heartbeat = client.register_script(_lua("heartbeat"))
+        self._seed = client.register_script(_lua("seed"))
+
+    @classmethod
+    def connect(
+        cls, url: str, namespace: str = "default", *, timeout: float = 1.0, stream_length: int = 10_000
+    ) -> Self:
+        """A store for ``url`` (redis://, rediss:// or unix://). Raises StoreUnavailable if the URL makes no sense."""
+        try:
+            client = redis.asyncio.Redis.from_url(
+                url,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                # A silent retry inside the client would hide what the feed must see.
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=False,
+            )
+        except ValueError as error:
+            raise StoreUnavailable(f"not a Redis URL: {error}") from error
+        return cls(client, Keys(namespace), timeout=timeout, stream_length=stream_length)
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._keys!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            await self._client.aclose()
+
+    async def read(self) -> Reading:
+        keys = self._keys
+        async with self._deadline():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.hmget(keys.meta, ["epoch", "revision", "heartbeat"])
+            pipe.hgetall(keys.states)
+            pipe.hgetall(keys.observed)
+            pipe.time()
+            (epoch, revision, heartbeat), states, observed, time = await pipe.execute()
+        with _readable():
+            services: dict[str, ServiceState] = {}
+            for name, raw in states.items():
+                service = name.decode()
+                seen = observed.get(name)
+                services[service] = _state(service, raw, None if seen is None else float(seen))
+            for name in observed.keys() - states.keys():
+                services[name.decode()] = ServiceState(service=name.decode(), observed_at=float(observed[name]))
+            position = Position(epoch.decode(), int(revision)) if epoch else Position()
+            age = None if heartbeat is None else max(0.0, time[0] + time[1] / 1e6 - float(heartbeat))
+        return Reading(snapshot=Snapshot(position=position, services=services), heartbeat_age=age)
+
+    async def snapshot(self) -> Snapshot:
+        """The snapshot alone; see ``read``."""
+        return (await self.read()).snapshot
+
+    async def commit(self, decision: Decision, *, commit: str, expected_revision: int, known: Position) -> Written:
+        keys = self._keys
+        return await self._run(
+            self._commit,
+            [keys.meta, keys.states, keys.stream],
+            [
+                keys.channel,
+                decision.service,
+                expected_revision,
+                commit,
+                known.epoch,
+                known.revision,
+                transition_body(decision),
+                state_body(decision, commit),
+                self._stream_length,
+            ],
+            service=decision.service,
+        )
+
+    async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
+        keys = self._keys
+        body = heartbeat_body(worker, now, observed)
+        pairs = [part for name, at in observed.items() for part in (name, repr(at))]
+        return await self._run(
+            self._heartbeat,
+            [keys.meta, keys.observed],
+            [keys.channel, known.epoch, known.revision, body, *pairs],
+        )
+
+    async def seed(
+        self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position
+    ) -> Written:
+        keys = self._keys
+        triples: list[str | bytes] = []
+        for name, state in snapshot.services.items():
+            seen = "" if state.observed_at is None else repr(state.observed_at)
+            triples += [name, state_body(state, f"seed:{epoch}:{name}"), seen]
+        return await self._run(
+            self._seed,
+            [keys.meta, keys.states, keys.observed, keys.stream],
+            [keys.channel, replaces.epoch, replaces.revision, epoch, seed_body(worker, now, reason), *triples],
+        )
+
+    async def replay(self, after: Position) -> list[Transition] | None:
+        async with self._deadline():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.hmget(self._keys.meta, ["epoch", "revision"])
+            pipe.xrange(self._keys.stream, f"{after.revision + 1}-0", "+")
+            (epoch, revision), entries = await pipe.execute()
+        if epoch is None or epoch.decode() != after.epoch:
+            return None
+        with _readable():
+            transitions = [_transition(fields) for _, fields in entries]
+            revisions = [each.position.revision for each in transitions]
+            complete = revisions == list(range(after.revision + 1, int(revision) + 1))
+        return transitions if complete else None
+
+    async def history(self, limit: int = 1000) -> list[Transition]:
+        async with self._deadline():
+            entries: Any = await self._client.xrevrange(self._keys.stream, "+", "-", count=limit)
+        with _readable():
+            return [_transition(fields) for _, fields in reversed(entries)]
+
+    def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
+        return self._subscribed()
+
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncIterator[Subscription]:
+        pubsub = self._client.pubsub()
+        try:
+            async with self._deadline():
+                await pubsub.subscribe(self._keys.channel)
+                confirmation = await pubsub.get_message(timeout=self._timeout)
+            if confirmation is None or confirmation["type"] != "subscribe":
+                raise StoreUnavailable("Redis did not confirm the subscription in time")
+            yield _RedisSubscription(pubsub)
+        finally:
+            with contextlib.suppress(redis.exceptions.RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    async def _run(self, script: Any, keys: Sequence[str], args: Sequence[Any], service: str = "") -> Written:
+        async with self._deadline():
+            reply = await script(keys=keys, args=args)
+        with _readable():
+            outcome, epoch, revision, *rest = reply
+            state = None
+            if rest and rest[0]:
+                state = codec.decode_state(rest[0]).state(service, None)
+            return Written(
+                outcome=Outcome(outcome.decode()), position=Position(epoch.decode(), int(revision)), state=state
+            )
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """Bounds a call (a connect and a reply) and translates what redis-py raises."""
+        try:
+            async with asyncio.timeout(2 * self._timeout):
+                yield
+        except TimeoutError as error:
+            raise StoreUnavailable("Redis does not answer in time") from error
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise _translate(error) from error
+
+
+class _RedisSubscription:
+    def __init__(self, pubsub: Any) -> None:
+        self._pubsub = pubsub
+
+    async def next(self, timeout: float) -> AnyRecord | None:
+        deadline = asyncio.get_running_loop().time() + timeout
+        while True:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return None
+            try:
+                message = await self._pubsub.get_message(timeout=left)
+            except (redis.exceptions.RedisError, OSError) as error:
+                raise _translate(error) from error
+            if message is None:
+                continue
+            if message["type"] == "subscribe":
+                # redis-py reconnected by itself: what was published meanwhile is gone.
+                raise StoreUnavailable("the subscription was interrupted")
+            if message["type"] != "message":
+                continue
+            try:
+                return codec.decode_record(message["data"])
+            except ProtocolError as error:
+                log.warning("record_skipped", error=str(error))
+
+
+def _translate(error: Exception) -> StoreError:
+    if isinstance(error, redis.exceptions.ResponseError) and str(error).startswith("WRONGTYPE"):
+        return StoreCorrupted(f"a key of ours holds something else: {error}")
+    return StoreUnavailable(f"Redis: {error}" if str(error) else f"Redis: {type(error).__name__}")
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except (ProtocolError, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise StoreCorrupted(f"a key of ours holds something this version cannot read: {error}") from error
+
+
+def _state(service: str, raw: bytes, observed_at: float | None) -> ServiceState:
+    """One unreadable state must not blind a reader for all others; the next commit of the service overwrites it."""
+    try:
+        return codec.decode_state(raw).state(service, observed_at)
+    except ProtocolError as error:
+        log.warning("state_unreadable", service=service, error=str(error))
+        return ServiceState(service=service, observed_at=observed_at)
+
+
+def _transition(fields: Mapping[bytes, bytes]) -> Transition:
+    record = codec.decode_record(fields[b"r"])
+    if not isinstance(record, TransitionRecord):
+        raise ProtocolError(f"a {type(record).__name__} in the stream")
+    return record.transition()
+
+
+@functools.cache
+def _lua(name: str) -> str:
+    return files("broadcaster.store").joinpath("lua", f"{name}.lua").read_text()
