@@ -127,6 +127,26 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     owner: str = ""
 
     @property
+    def attempt_timeout(self) -> float:
+        """Seconds one attempt may take: ``timeout``, or else the plan's default for its criticality."""
+        if self.timeout is not None:
+            return self.timeout
+        return 30.0 if self.criticality is Criticality.CRITICAL else 10.0
+
+    @property
+    def attempt_retries(self) -> int:
+        """Further attempts of a failed one: ``retries``, or else the plan's default."""
+        return 3 if self.retries is None else self.retries
+
+    @property
+    def expires_after(self) -> float:
+        """Seconds after which the last observation says nothing any more: three intervals, and what a slow probe takes.
+
+        A probe that fails by timing out takes every attempt's time before it ends.
+        """
+        return 3 * self.interval + (1 + self.attempt_retries) * (self.attempt_timeout + 1)
+
+    @property
     def policy(self) -> Policy:
         return Policy(fall=self.fall, rise=self.rise, degraded_above=self.degraded_above)
 
@@ -169,7 +189,7 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     max_header_bytes: int = 16_384
     max_connections: int = 18_000
     ping_interval: Duration = Duration(20)
-    write_limit_bytes: int = 262_144
+    write_limit_bytes: int = 65_536
     stuck_after: Duration = Duration(30)
     retry_after: Duration = Duration(5)
     drain_seconds: Duration = Duration(2)

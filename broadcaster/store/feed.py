@@ -79,6 +79,7 @@ class Feed:
         self._loaded = False
         self._replica = Replica()
         self._state = FeedState.LOST
+        self._announced = False
         self._heard_at = 0.0  # loop time of the last heartbeat
 
     def __repr__(self) -> str:
@@ -116,7 +117,8 @@ class Feed:
                         yield update
             except StoreError as error:
                 # A subscription that broke may be back at once, and then nobody need hear of it.
-                if not isinstance(error, _Interrupted) and self._state is not FeedState.LOST:
+                lost_already = self._announced and self._state is FeedState.LOST
+                if not isinstance(error, _Interrupted) and not lost_already:
                     yield self._become(FeedState.LOST, str(error))
                 attempt = 0 if loop.time() - began > RAPID else min(attempt + 1, 10)
             if attempt:
@@ -219,6 +221,7 @@ class Feed:
 
     def _become(self, state: FeedState, reason: str) -> StateChanged:
         self._state = state
+        self._announced = True
         log.info("feed_state", state=state.value, reason=reason, position=str(self._replica.position))
         return StateChanged(state=state, reason=reason)
 

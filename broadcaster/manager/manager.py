@@ -1,0 +1,240 @@
+"""The one object a backend embeds: a replica at hand, admission and features from it, changes as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+import msgspec
+import structlog
+
+from broadcaster.config.settings import Settings
+from broadcaster.domain.admission import Admission, admit
+from broadcaster.domain.features import FeatureState, feature_states
+from broadcaster.domain.freshness import effective
+from broadcaster.domain.model import (
+    Catalogue,
+    EventKind,
+    FeedState,
+    Position,
+    ServiceState,
+    Snapshot,
+    Status,
+    event_kind,
+)
+from broadcaster.store.base import Store
+from broadcaster.store.feed import Feed, Replaced, StateChanged, Transitioned, Update
+
+log = structlog.get_logger()
+
+CHECK_SECONDS = 1.0
+"""How often the age of observations is looked at."""
+
+
+class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """One service changed. ``local``: by this process's own evidence, not by a transition of the feed."""
+
+    service: str
+    kind: EventKind
+    at: float
+    before: Snapshot
+    after: Snapshot
+    local: bool = False
+
+
+class SnapshotReplaced(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole picture may have changed: a resync, or observations that expired."""
+
+    before: Snapshot
+    after: Snapshot
+    reason: str
+
+
+class FeedChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """How fresh the picture is changed."""
+
+    state: FeedState
+    reason: str
+
+
+Change = ServiceChanged | SnapshotReplaced | FeedChanged
+
+
+class ServiceAvailabilityManager:
+    """Follows the feed in the background and answers from memory; no method waits for Redis.
+
+    An async context manager: entered, it starts to follow; left, it stops. Answers before the first load are
+    ``unknown``. ``clock`` gives Unix seconds.
+    """
+
+    def __init__(self, settings: Settings, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._catalogue = settings.catalogue()
+        self._carrier = settings.redis.service
+        self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
+        self._clock = clock
+        self._feed = Feed(store, settings.feed)
+        self._lost_at: float | None = None
+        self._effective = self._judge()
+        self._admission: tuple[Snapshot, Admission] | None = None
+        self._listeners: list[Callable[[Change], None]] = []
+        self._loaded = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        return f"ServiceAvailabilityManager({self._feed!r})"
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="manager feed"),
+            asyncio.create_task(self._watch_age(), name="manager age"),
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._catalogue
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What may be told now: expired observations are ``unknown``. The same object until something changes."""
+        return self._effective
+
+    @property
+    def position(self) -> Position:
+        return self._feed.snapshot.position
+
+    @property
+    def feed_state(self) -> FeedState:
+        return self._feed.state
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the carrier was read at least once."""
+        return self._loaded.is_set()
+
+    async def wait_loaded(self, timeout: float) -> bool:
+        """Waits up to ``timeout`` seconds for the first load; whether it came."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._loaded.wait()
+        return self._loaded.is_set()
+
+    def status(self, service: str) -> Status:
+        return self._effective.status(service)
+
+    def state(self, service: str) -> ServiceState:
+        return self._effective.state(service)
+
+    def features(self) -> dict[str, FeatureState]:
+        """What users have left, by feature name."""
+        return feature_states(self._catalogue, self._effective)
+
+    def admit(self) -> Admission:
+        """Whether a handshake can be served now. Judged once per snapshot, so asking costs nothing."""
+        if self._admission is None or self._admission[0] is not self._effective:
+            self._admission = (self._effective, admit(self._catalogue, self._effective))
+        return self._admission[1]
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Calls ``listener`` for every change, in order, until the returned function is called.
+
+        It is called on the event loop and must not block; an exception it raises is logged and reaches nobody else.
+        """
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def _follow(self) -> None:
+        async with aclosing(self._feed.updates()) as updates:
+            async for update in updates:
+                self._take(update)
+                if self._feed.is_loaded:
+                    self._loaded.set()
+
+    def _take(self, update: Update) -> None:
+        match update:
+            case Transitioned(transition=transition):
+                before = self._refresh()
+                self._tell(
+                    ServiceChanged(
+                        service=transition.service,
+                        kind=transition.kind,
+                        at=transition.at,
+                        before=before,
+                        after=self._effective,
+                    )
+                )
+            case Replaced(reason=reason):
+                before = self._refresh()
+                self._tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
+            case StateChanged(state=state, reason=reason):
+                self._note_feed(state)
+                self._tell(FeedChanged(state=state, reason=reason))
+
+    def _note_feed(self, state: FeedState) -> None:
+        """The service that stands for the carrier is down while this process cannot reach it."""
+        lost = self._clock() if state is FeedState.LOST else None
+        if (lost is None) == (self._lost_at is None):
+            return
+        self._lost_at = lost
+        before = self._refresh()
+        service = self._carrier
+        was, now = before.status(service), self._effective.status(service)
+        if service and was is not now and now is not Status.UNKNOWN:
+            self._tell(
+                ServiceChanged(
+                    service=service,
+                    kind=event_kind(was, now),
+                    at=self._clock(),
+                    before=before,
+                    after=self._effective,
+                    local=True,
+                )
+            )
+
+    async def _watch_age(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            before = self._refresh()
+            if _statuses(before) != _statuses(self._effective):
+                self._tell(SnapshotReplaced(before=before, after=self._effective, reason="observations expired"))
+
+    def _refresh(self) -> Snapshot:
+        """Judges anew; returns the picture before. The object stays the same where nothing differs."""
+        before, after = self._effective, self._judge()
+        if after.position != before.position or after.services != before.services:
+            self._effective = after
+        return before
+
+    def _judge(self) -> Snapshot:
+        return effective(
+            self._feed.snapshot,
+            now=self._clock(),
+            expires_after=self._expires_after,
+            lost_carrier="" if self._lost_at is None else self._carrier,
+            lost_at=self._lost_at or 0.0,
+        )
+
+    def _tell(self, change: Change) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener(change)
+            except Exception:
+                log.exception("listener_failed", change=type(change).__name__)
+
+
+def _statuses(snapshot: Snapshot) -> dict[str, Status]:
+    return {name: state.status for name, state in snapshot.services.items()}

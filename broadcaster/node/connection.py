@@ -1,0 +1,76 @@
+"""One accepted WebSocket: what it must do by itself, in as few bytes as possible. All else is the hub's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from broadcaster.protocol.closing import Closing
+
+if TYPE_CHECKING:
+    from broadcaster.node.hub import Hub
+
+MAX_MESSAGE_BYTES = 4096
+"""What a client may say in one message. It has nothing to say that is longer."""
+
+_EMPTY_PONG = b"\x8a\x80"
+_CLOSE = 0x88
+
+
+class Connection(asyncio.Protocol):
+    """A client between its handshake and its end.
+
+    Bytes from the client are rare: the answer to our empty ping is recognised as it stands, for anything else a
+    ``ServerProtocol`` is made on the first need.
+    """
+
+    __slots__ = ("answered", "bucket", "closing", "hub", "is_paused", "protocol", "transport")
+
+    def __init__(self, hub: Hub, transport: asyncio.Transport) -> None:
+        self.hub = hub
+        self.transport = transport
+        self.protocol: ServerProtocol | None = None
+        self.answered = True  # anything was received since the last ping
+        self.is_paused = False
+        self.closing: Closing | None = None
+        self.bucket = 0
+
+    def data_received(self, data: bytes) -> None:
+        self.answered = True
+        if self.protocol is None:
+            if len(data) == 6 and data[:2] == _EMPTY_PONG:
+                return
+            if self.closing is not None and data[0] == _CLOSE:
+                self.transport.close()  # the answer to our close frame: the handshake is complete
+                return
+            self.protocol = ServerProtocol(state=State.OPEN, max_size=MAX_MESSAGE_BYTES)
+            if self.closing is not None:
+                self.protocol.send_close(self.closing.code, self.closing.reason)
+                self.protocol.data_to_send()  # on the wire already
+        protocol = self.protocol
+        protocol.receive_data(data)
+        protocol.events_received()  # clients have nothing to say yet: read, checked, dropped
+        for chunk in protocol.data_to_send():
+            if chunk:
+                self.transport.write(chunk)
+        if protocol.close_expected():
+            self.hub.leave(self)
+            self.transport.close()
+
+    def eof_received(self) -> None:
+        """The transport closes by itself."""
+
+    def pause_writing(self) -> None:
+        self.is_paused = True
+        self.hub.pause(self)
+
+    def resume_writing(self) -> None:
+        self.is_paused = False
+        self.hub.resume(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.hub.leave(self)
+        self.hub.forget(self)

@@ -1,0 +1,278 @@
+"""Who is connected and what they are told: every frame is encoded once and written to all.
+
+Status is state, not a log: a client whose transport pauses writing is taken off the fan-out and gets one fresh
+snapshot when it resumes. Nothing here runs per connection: no task, no timer, no queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from broadcaster.config.settings import NodeSettings
+from broadcaster.domain.admission import Verdict
+from broadcaster.domain.model import FeedState, Snapshot
+from broadcaster.manager.manager import (
+    Change,
+    FeedChanged,
+    ServiceAvailabilityManager,
+    ServiceChanged,
+    SnapshotReplaced,
+)
+from broadcaster.node.connection import Connection
+from broadcaster.node.frames import PING, close_frame, text_frame
+from broadcaster.node.metrics import NodeCounts
+from broadcaster.protocol import closing, notices
+from broadcaster.protocol.closing import Closing
+from broadcaster.protocol.messages import Message
+
+log = structlog.get_logger()
+
+ASYNCIO_HIGH_WATER = 65_536
+"""What asyncio and uvloop set by themselves; setting it again would cost something on every connection."""
+
+CLOSE_SECONDS = 5.0
+"""How long a client has to answer a close frame."""
+
+REJECTIONS = 16
+"""Rejections that are encoded per snapshot, with ``retry_after_ms`` spread between them."""
+
+TICK_SECONDS = 1.0
+
+
+class Hub:
+    """All connections of one node. ``clock`` gives Unix seconds for messages; deadlines use the loop's time."""
+
+    def __init__(
+        self,
+        manager: ServiceAvailabilityManager,
+        settings: NodeSettings,
+        counts: NodeCounts,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._manager = manager
+        self._settings = settings
+        self._counts = counts
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._active: dict[Connection, asyncio.Transport] = {}
+        self._paused: dict[Connection, float] = {}  # -> since
+        self._closing: dict[Connection, float] = {}  # -> deadline
+        self._buckets: list[set[Connection]] = [
+            set() for _ in range(max(1, round(settings.ping_interval / TICK_SECONDS)))
+        ]
+        self._next_bucket = 0
+        self._welcome: _Cached = _Cached()
+        self._rejections: _CachedRejections = _CachedRejections()
+        self._stop_listening = manager.listen(self._on_change)
+        self._all_gone = asyncio.Event()
+        self.is_draining = False
+
+    def __repr__(self) -> str:
+        return f"Hub({self.connections()})"
+
+    def __len__(self) -> int:
+        """Connections that hold a descriptor, the closing ones included."""
+        return len(self._active) + len(self._paused) + len(self._closing)
+
+    def connections(self) -> dict[str, int]:
+        return {"active": len(self._active), "paused": len(self._paused), "closing": len(self._closing)}
+
+    # Coming.
+
+    def join(self, transport: asyncio.Transport, upgrade: bytes, *, gated: bool) -> Connection:
+        """Answers an upgrade in one write: the 101 response with the welcome, or with the rejection and its close."""
+        connection = Connection(self, transport)
+        if self._settings.write_limit_bytes != ASYNCIO_HIGH_WATER:
+            transport.set_write_buffer_limits(high=self._settings.write_limit_bytes)
+        transport.set_protocol(connection)
+        if self.is_draining:
+            self._turn_away(connection, upgrade + self._goodbye(), closing.RESTART)
+        elif len(self) >= self._settings.max_connections:
+            self._turn_away(connection, upgrade + self._goodbye(), closing.OVERLOADED)
+        else:
+            admission = self._manager.admit()
+            verdict = admission.verdict.value if gated else "observer"
+            self._counts.handshakes[verdict] += 1
+            if gated and admission.verdict is Verdict.REJECT:
+                rejection, reason = self._rejection()
+                self._counts.messages["rejected"] += 1
+                self._turn_away(connection, upgrade + rejection, reason)
+            else:
+                self._counts.messages["welcome"] += 1
+                self._active[connection] = transport
+                self._next_bucket = connection.bucket = (self._next_bucket + 1) % len(self._buckets)
+                self._buckets[connection.bucket].add(connection)
+                transport.write(upgrade + self._welcome_frame())
+        return connection
+
+    def _turn_away(self, connection: Connection, data: bytes, why: Closing) -> None:
+        connection.transport.write(data + close_frame(why))
+        self._counts.closed[why.name] += 1
+        self._expect_close(connection, why)
+
+    def _welcome_frame(self) -> bytes:
+        cached, manager = self._welcome, self._manager
+        if cached.snapshot is not manager.snapshot or cached.feed is not manager.feed_state:
+            message = notices.welcome(manager.catalogue, manager.snapshot, manager.feed_state, self._clock())
+            cached.snapshot, cached.feed, cached.frame = manager.snapshot, manager.feed_state, text_frame(message)
+        return cached.frame
+
+    def _rejection(self) -> tuple[bytes, Closing]:
+        """One of a few prepared rejections, so that clients told at the same time do not all come back together."""
+        cached, manager = self._rejections, self._manager
+        if cached.snapshot is not manager.snapshot:
+            admission, base = manager.admit(), self._settings.retry_after * 1000
+            cached.frames = [
+                text_frame(
+                    notices.rejected(
+                        manager.catalogue,
+                        admission,
+                        manager.snapshot,
+                        self._clock(),
+                        round(base * (1 + (number + random.random()) / REJECTIONS)),  # noqa: S311
+                    )
+                )
+                for number in range(REJECTIONS)
+            ]
+            cached.closing = closing.UNAVAILABLE.with_reason(notices.closing_reason(manager.catalogue, admission))
+            cached.snapshot = manager.snapshot
+        return random.choice(cached.frames), cached.closing  # noqa: S311
+
+    # What they are told.
+
+    def _on_change(self, change: Change) -> None:
+        catalogue, now = self._manager.catalogue, self._clock()
+        match change:
+            case ServiceChanged(service=service):
+                if catalogue.is_announced(service):
+                    self.broadcast(
+                        notices.notice(
+                            catalogue,
+                            change.before,
+                            change.after,
+                            change.kind,
+                            service,
+                            change.at,
+                            local=change.local,
+                        )
+                    )
+            case SnapshotReplaced(after=after):
+                self.broadcast(notices.snapshot_message(catalogue, after, self._manager.feed_state, now))
+            case FeedChanged(state=state):
+                self.broadcast(notices.feed_notice(state, now))
+
+    def broadcast(self, message: Message) -> None:
+        """Writes one frame to every client that keeps up."""
+        frame = text_frame(message)
+        # A copy: a write may pause its own connection, which takes it off.
+        transports = list(self._active.values())
+        for transport in transports:
+            transport.write(frame)
+        self._counts.messages[message.__struct_config__.tag or ""] += len(transports)  # type: ignore[index]
+
+    # Slow ones.
+
+    def pause(self, connection: Connection) -> None:
+        """The client does not read fast enough: no more frames until it has caught up."""
+        if self._active.pop(connection, None) is not None:
+            self._paused[connection] = self._loop.time()
+
+    def resume(self, connection: Connection) -> None:
+        """It has: the truth as of now, once, and back on the fan-out."""
+        if self._paused.pop(connection, None) is None:
+            return
+        self._active[connection] = connection.transport
+        self._counts.resumed += 1
+        message = notices.snapshot_message(
+            self._manager.catalogue, self._manager.snapshot, self._manager.feed_state, self._clock()
+        )
+        connection.transport.write(text_frame(message))
+
+    # Going.
+
+    def leave(self, connection: Connection) -> None:
+        """No more frames for this one."""
+        self._active.pop(connection, None)
+        self._paused.pop(connection, None)
+        self._buckets[connection.bucket].discard(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """Its transport is gone."""
+        self._closing.pop(connection, None)
+        if self.is_draining and not self._closing:
+            self._all_gone.set()
+
+    def close(self, connection: Connection, why: Closing) -> None:
+        """Says why, and waits a while for the client's answer."""
+        self.leave(connection)
+        connection.transport.write(close_frame(why))
+        self._counts.closed[why.name] += 1
+        self._expect_close(connection, why)
+
+    def _expect_close(self, connection: Connection, why: Closing) -> None:
+        connection.closing = why
+        if connection.protocol is not None:
+            connection.protocol.send_close(why.code, why.reason)
+            connection.protocol.data_to_send()  # on the wire already
+        self._closing[connection] = self._loop.time() + CLOSE_SECONDS
+
+    def tick(self, number: int) -> None:
+        """The housekeeping of second ``number``: one bucket's pings, and whatever has waited too long."""
+        now = self._loop.time()
+        for connection in list(self._buckets[number % len(self._buckets)]):
+            if not connection.answered:
+                self.close(connection, closing.SILENT)
+            elif not connection.is_paused:
+                connection.answered = False
+                connection.transport.write(PING)
+        for connection, since in list(self._paused.items()):
+            if now - since >= self._settings.stuck_after:
+                self.close(connection, closing.SLOW)
+        for connection, deadline in list(self._closing.items()):
+            if now >= deadline:
+                connection.transport.abort()
+
+    async def drain(self) -> None:
+        """Sends everybody away with a goodbye, and waits up to ``drain_seconds`` for them to be gone."""
+        self.is_draining = True
+        self._stop_listening()
+        for connection in [*self._active, *self._paused]:
+            if not connection.is_paused:
+                connection.transport.write(self._goodbye())
+            self.close(connection, closing.RESTART)
+        self._all_gone.clear()
+        if self._closing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.drain_seconds):
+                    await self._all_gone.wait()
+        for connection in list(self._closing):
+            connection.transport.abort()
+
+    def _goodbye(self) -> bytes:
+        retry_after = self._settings.retry_after * 1000 * random.uniform(0.2, 1)  # noqa: S311
+        return text_frame(notices.goodbye(self._clock(), round(retry_after)))
+
+
+class _Cached:
+    __slots__ = ("feed", "frame", "snapshot")
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.feed: FeedState | None = None
+        self.frame = b""
+
+
+class _CachedRejections:
+    __slots__ = ("closing", "frames", "snapshot")
+
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.frames: list[bytes] = []
+        self.closing = closing.UNAVAILABLE

@@ -1,0 +1,81 @@
+"""What the node counts: plain integers on the hot paths, turned into Prometheus metrics when scraped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broadcaster.domain.model import FeedState, Status
+from broadcaster.manager.manager import ServiceAvailabilityManager
+
+
+class NodeCounts:
+    """Counts since the start. Single-threaded: only the event loop changes them."""
+
+    __slots__ = ("closed", "handshakes", "messages", "refused", "resumed")
+
+    def __init__(self) -> None:
+        self.handshakes: Counter[str] = Counter()  # by verdict
+        self.refused: Counter[int] = Counter()  # by HTTP status
+        self.closed: Counter[str] = Counter()  # by the closing's name
+        self.messages: Counter[str] = Counter()  # frames handed to transports, by message type
+        self.resumed = 0  # slow clients put back on the fan-out
+
+
+class NodeCollector(Collector):
+    """Registers itself nowhere; ``registry_for`` makes a registry of it."""
+
+    def __init__(
+        self, counts: NodeCounts, manager: ServiceAvailabilityManager, connections: Callable[[], dict[str, int]]
+    ) -> None:
+        self._counts = counts
+        self._manager = manager
+        self._connections = connections
+
+    def collect(self) -> Iterable[Metric]:
+        counts = self._counts
+        gauge = GaugeMetricFamily("broadcaster_connections", "Open WebSocket connections", labels=["state"])
+        for state, number in self._connections().items():
+            gauge.add_metric([state], number)
+        yield gauge
+        yield _counter("broadcaster_handshakes", "Completed handshakes", "verdict", counts.handshakes)
+        yield _counter("broadcaster_refused_requests", "Upgrades refused by HTTP status", "status", counts.refused)
+        yield _counter("broadcaster_closed_connections", "Connections closed by us", "reason", counts.closed)
+        yield _counter("broadcaster_messages", "Messages handed to connections", "type", counts.messages)
+        yield CounterMetricFamily(
+            "broadcaster_resumed_connections", "Slow clients that caught up", value=counts.resumed
+        )
+        feed = GaugeMetricFamily("broadcaster_feed_state", "1 for the feed's present state", labels=["state"])
+        for each in FeedState:
+            feed.add_metric([each.value], float(each is self._manager.feed_state))
+        yield feed
+        yield GaugeMetricFamily(
+            "broadcaster_feed_revision",
+            "Revision of the last transition that is known",
+            value=self._manager.position.revision,
+        )
+        services = GaugeMetricFamily(
+            "broadcaster_service_status", "1 for a service's present status", labels=["service", "status"]
+        )
+        for name in self._manager.catalogue.services:
+            now = self._manager.status(name)
+            for status in Status:
+                services.add_metric([name, status.value], float(status is now))
+        yield services
+
+
+def registry_for(collector: NodeCollector) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
+
+
+def _counter(name: str, text: str, label: str, values: Counter[str] | Counter[int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, number in values.items():
+        family.add_metric([str(value)], number)
+    return family

@@ -1,0 +1,113 @@
+"""The node's HTTP routes, beside the WebSockets on the same port."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from broadcaster.domain.model import FeedState
+from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node import health
+
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def make_app(
+    manager: ServiceAvailabilityManager,
+    registry: CollectorRegistry,
+    *,
+    operator_token: str,
+    is_draining: Callable[[], bool],
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """The application behind everything that is not a WebSocket."""
+
+    async def livez(request: Request) -> Response:
+        return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+
+    async def readyz(request: Request) -> Response:
+        reason = _why_not_ready(manager, draining=is_draining())
+        body = {"status": "not ready" if reason else "ready", "feed": manager.feed_state.value, "reason": reason}
+        return _json(body, 503 if reason else 200)
+
+    async def dependencies(request: Request) -> Response:
+        internal = _is_operator(request, operator_token)
+        status, document = health.dependencies(manager, clock(), internal=internal)
+        return _json(document, status, health.MEDIA_TYPE)
+
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), media_type=content_type)
+
+    async def websocket(request: Request) -> Response:
+        return PlainTextResponse(
+            "This is a WebSocket endpoint; connect with ws:// or wss://.\n",
+            status_code=426,
+            headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+        )
+
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/health/dependencies", dependencies),
+            Route("/metrics", metrics),
+            Route("/ws", websocket),
+            Route("/ws/status", websocket),
+            Mount("/", _Page(directory=page_directory(), html=True)),
+        ],
+    )
+
+
+def page_directory() -> Path:
+    """Where the page's files are: inside the installed package, or in a checkout beside it."""
+    packaged = Path(str(files("broadcaster.node").joinpath("page")))
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "clients" / "web" / "page"
+
+
+class _Page(StaticFiles):
+    async def get_response(self, path: str, scope):  # type: ignore[no-untyped-def]
+        response = await super().get_response(path, scope)
+        response.headers.update(_PAGE_HEADERS)
+        return response
+
+
+def _why_not_ready(manager: ServiceAvailabilityManager, *, draining: bool) -> str:
+    if draining:
+        return "draining"
+    if not manager.is_loaded:
+        return "the snapshot was not read yet"
+    if manager.feed_state is FeedState.LOST:
+        return "the carrier (Redis) does not answer"
+    return ""
+
+
+def _is_operator(request: Request, token: str) -> bool:
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
+def _json(body: object, status: int, media_type: str = "application/json") -> Response:
+    return Response(
+        msgspec.json.encode(body) + b"\n",
+        status_code=status,
+        media_type=media_type,
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,121 @@
+"""The node's process: replica, hub and HTTP behind one port, on uvicorn's chassis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import signal
+import socket
+from collections.abc import Iterator
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from broadcaster.config.settings import Settings
+from broadcaster.domain.errors import StartupError
+from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.hub import TICK_SECONDS, Hub
+from broadcaster.node.metrics import NodeCollector, NodeCounts, registry_for
+from broadcaster.node.routes import make_app
+from broadcaster.node.upgrade import Doorway
+from broadcaster.store.base import Store
+from broadcaster.store.redis import RedisStore
+
+log = structlog.get_logger()
+
+PATHS = {"/ws": True, "/ws/status": False}
+"""WebSocket paths, and whether admission gates them."""
+
+BACKLOG = 4096
+
+
+async def serve(settings: Settings, *, redis_url: str, host: str | None = None, port: int | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Raises StartupError where the port cannot be had."""
+    listener = listen(host or settings.node.host, settings.node.port if port is None else port)
+    store = RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout)
+    async with store:
+        return await serve_on(listener, settings, store)
+
+
+async def serve_on(listener: socket.socket, settings: Settings, store: Store) -> int:
+    """Like ``serve``, on a socket that listens already and a store that is open."""
+    counts = NodeCounts()
+    async with ServiceAvailabilityManager(settings, store) as manager:
+        hub = Hub(manager, settings.node, counts)
+        door = Doorway(hub, settings.node, counts, PATHS)
+        app = make_app(
+            manager,
+            registry_for(NodeCollector(counts, manager, hub.connections)),
+            operator_token=settings.node.operator_token,
+            is_draining=lambda: hub.is_draining,
+        )
+        config = uvicorn.Config(
+            app,
+            http=door.protocol,  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=2,
+        )
+        server = _Server(config, hub)
+        ticking = asyncio.create_task(_tick(hub, door), name="node tick")
+        where = listener.getsockname()
+        log.info("node_started", host=where[0], port=where[1])
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticking
+        log.info("node_stopped")
+        return 130 if server.signal_received == signal.SIGINT else 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartupError saying what to do where it cannot be had."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
+        ) from error
+
+
+async def _tick(hub: Hub, door: Doorway) -> None:
+    for number in itertools.count():
+        await asyncio.sleep(TICK_SECONDS)
+        hub.tick(number)
+        door.tick()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which drains our WebSockets before it shuts down and leaves the exit code to us."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+        self.signal_received: int | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {each: signal.signal(each, self.handle_exit) for each in handled}
+        try:
+            yield
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.signal_received = self.signal_received or sig
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._hub.drain()
+        await super().shutdown(sockets)

@@ -1,0 +1,209 @@
+"""The first bytes of a connection: a WebSocket upgrade on one of our paths takes the fast way, all else is HTTP.
+
+``Doorway.protocol`` is what uvicorn makes for every connection. It collects one request's head, and then hands the
+transport either to the hub's ``Connection`` or, with the bytes replayed, to uvicorn's own HTTP protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import httptools
+import structlog
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from broadcaster.config.settings import NodeSettings
+from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_SLOW, Refusal, answer
+from broadcaster.node.hub import Hub
+from broadcaster.node.metrics import NodeCounts
+
+log = structlog.get_logger()
+
+
+class Doorway:
+    """What all connections share before they are something. ``paths`` maps WebSocket paths to "is gated"."""
+
+    def __init__(self, hub: Hub, settings: NodeSettings, counts: NodeCounts, paths: Mapping[str, bool]) -> None:
+        self.hub = hub
+        self.settings = settings
+        self.counts = counts
+        self.paths = paths
+        self.waiting: dict[FirstRequest, float] = {}  # -> loop time by which the head must be there
+        self._loop = asyncio.get_running_loop()
+
+    def protocol(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> FirstRequest:
+        """Called by uvicorn for every accepted connection, as its ``http`` protocol class."""
+        return FirstRequest(self, config, server_state, app_state)
+
+    def expect(self, request: FirstRequest) -> None:
+        self.waiting[request] = self._loop.time() + self.settings.handshake_timeout
+
+    def tick(self) -> None:
+        """Ends requests whose head does not arrive. They wait in order of their deadlines."""
+        now = self._loop.time()
+        overdue = []
+        for request, deadline in self.waiting.items():
+            if deadline > now:
+                break
+            overdue.append(request)
+        for request in overdue:
+            request.refuse(TOO_SLOW)
+
+    def upgrade(
+        self,
+        transport: asyncio.Transport,
+        method: bytes,
+        http_version: str,
+        url: bytes,
+        headers: Mapping[bytes, bytes],
+        rest: bytes,
+    ) -> Refusal | None:
+        """Lets a complete upgrade request in; ``rest`` are the bytes that came after it. Or says why not."""
+        path = url.split(b"?", 1)[0].decode("latin-1")
+        answered = answer(
+            method=method,
+            http_version=http_version,
+            path=path,
+            paths=self.paths,
+            headers=headers,
+            allowed_origins=self.settings.allowed_origins,
+        )
+        if isinstance(answered, Refusal):
+            return answered
+        connection = self.hub.join(transport, answered, gated=self.paths[path])
+        if rest:
+            connection.data_received(rest)
+        return None
+
+    def refuse(self, transport: asyncio.Transport, refusal: Refusal) -> None:
+        self.counts.refused[refusal.status] += 1
+        peer = transport.get_extra_info("peername")
+        log.info("request_refused", status=refusal.status, reason=refusal.reason, client=peer[0] if peer else "")
+        if not transport.is_closing():
+            transport.write(refusal.response())
+            transport.close()
+
+
+class FirstRequest(asyncio.Protocol):
+    """Collects the head of a connection's first request."""
+
+    __slots__ = (
+        "_app_state", "_config", "_data", "_door", "_headers", "_is_complete", "_parser", "_server_state", "_transport",
+        "_url",
+    )  # fmt: skip
+
+    def __init__(self, door: Doorway, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+        self._door = door
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._data = b""
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._is_complete = False
+        # The parser refers back to this object; it is dropped when done so that both go at once.
+        self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self._door.expect(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._door.waiting.pop(self, None)
+
+    def eof_received(self) -> None:
+        """The transport closes by itself."""
+
+    def data_received(self, data: bytes) -> None:
+        before = len(self._data)
+        self._data = self._data + data if before else data
+        rest: bytes | None = None
+        if self._parser is None:
+            return  # refused already; the transport is closing
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            rest = data[upgrade.args[0] :]
+        except httptools.HttpParserError:
+            if not self._is_complete:
+                self.refuse(GARBAGE)
+                return
+        if rest is not None and self._headers.get(b"upgrade", b"").lower() == b"websocket":
+            self._upgrade(self._parser, rest)
+        elif self._is_complete:
+            self._hand_over()
+        elif len(self._data) > self._door.settings.max_header_bytes:
+            self.refuse(TOO_LARGE)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._door.waiting.pop(self, None)
+        self._parser = None
+        self._door.refuse(self._transport, refusal)
+
+    # What httptools calls.
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        known = self._headers.get(name)
+        self._headers[name] = value if known is None else known + b", " + value
+
+    def on_headers_complete(self) -> None:
+        self._is_complete = True
+
+    def _upgrade(self, parser: httptools.HttpRequestParser, rest: bytes) -> None:
+        if len(self._data) - len(rest) > self._door.settings.max_header_bytes:
+            self.refuse(TOO_LARGE)
+            return
+        self._door.waiting.pop(self, None)
+        refusal = self._door.upgrade(
+            self._transport, parser.get_method(), parser.get_http_version(), self._url, self._headers, rest
+        )
+        self._parser = None
+        if refusal is not None:
+            self._door.refuse(self._transport, refusal)
+
+    def _hand_over(self) -> None:
+        self._door.waiting.pop(self, None)
+        protocol = Http(self._door, self._config, self._server_state, self._app_state)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        protocol.data_received(self._data)
+        self._parser = None
+
+
+class Http(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, with the upgrade of a kept-alive connection sent back to our doorway.
+
+    A proxy may use a connection for ordinary requests first and for an upgrade later.
+    """
+
+    def __init__(self, door: Doorway, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, server_state, app_state)
+        self._door = door
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
+    def handle_websocket_upgrade(self) -> None:
+        self.connections.discard(self)
+        headers: dict[bytes, bytes] = {}
+        for name, value in self.headers:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+        refusal = self._door.upgrade(
+            self.transport, self.scope["method"].encode(), self.scope["http_version"], self.url, headers, b""
+        )
+        if refusal is not None:
+            self._door.refuse(self.transport, refusal)

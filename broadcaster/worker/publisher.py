@@ -1,0 +1,227 @@
+"""From decisions to commits: what this worker concluded is made known, whatever the carrier goes through.
+
+Status is state, not a log: while the carrier is away only the latest conclusion of each service is kept, and
+committed when it is back, unless it says what the carrier says already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from broadcaster.domain.detection import Decision
+from broadcaster.domain.errors import StoreError
+from broadcaster.domain.model import Observation, Position, Snapshot, Status, event_kind
+from broadcaster.store.base import Outcome, Store, Written
+
+log = structlog.get_logger()
+
+
+class Publisher:
+    """Commits decisions in the order in which they were made, and announces a heartbeat every ``interval`` seconds.
+
+    ``carrier`` names the service that stands for the carrier itself ('' for none): whoever can commit that it is
+    down has just reached it, so that conclusion waits until it has stood for ``settle`` seconds since the carrier
+    last failed to answer.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        worker: str,
+        interval: float = 1.0,
+        carrier: str = "",
+        settle: float = 0.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._worker = worker
+        self._interval = interval
+        self._carrier = carrier
+        self._settle = settle
+        self._clock = clock
+        self._known = Snapshot()
+        self._concluded: dict[str, Decision] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._observed: dict[str, float] = {}
+        self._reachable_since = clock()
+        self._reachable = True
+        self._wake = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"Publisher({self._worker!r}, {self._known.position}, {len(self._pending)} pending)"
+
+    @property
+    def known(self) -> Snapshot:
+        """What the carrier held when this worker last heard from it."""
+        return self._known
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything concluded is committed."""
+        return not self._pending
+
+    def observed(self, observation: Observation) -> None:
+        """Notes that a service was looked at, for the next heartbeat."""
+        self._observed[observation.service] = observation.at
+
+    def publish(self, decision: Decision) -> None:
+        """Queues a conclusion, in place of an earlier one of the same service that is still waiting."""
+        self._concluded[decision.service] = decision
+        self._pending.pop(decision.service, None)
+        self._pending[decision.service] = _Pending(decision=decision, commit=f"{self._worker}:{uuid.uuid4().hex}")
+        self._wake.set()
+
+    async def load(self) -> Snapshot:
+        """Reads what the carrier holds, so that the worker goes on from there. Raises StoreError."""
+        self._known = (await self._store.read()).snapshot
+        return self._known
+
+    async def run(self) -> None:
+        """Publishes until cancelled; a carrier that is away is tried again every heartbeat."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                # A heartbeat first: while the carrier is away it is the one cheap question whether it is back.
+                if loop.time() >= due or not self._reachable:
+                    due = loop.time() + self._interval
+                    await self._beat()
+                await self._commit_pending()
+                self._mark_reachable(None)
+            except StoreError as error:
+                self._mark_reachable(error)
+                await asyncio.sleep(self._interval * random.uniform(0.25, 0.5))  # noqa: S311
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def flush(self) -> None:
+        """Commits what is waiting, once. Raises StoreError; cancelled, it leaves the rest waiting."""
+        await self._commit_pending()
+
+    async def _beat(self) -> None:
+        observed, self._observed = self._observed, {}
+        try:
+            written = await self._store.heartbeat(self._worker, self._clock(), observed, self._known.position)
+        except BaseException:
+            self._observed = observed | self._observed
+            raise
+        match written.outcome:
+            case Outcome.UNSEEDED | Outcome.REWOUND:
+                self._observed = observed | self._observed
+                await self._seed(written)
+            case Outcome.OTHER_EPOCH:
+                await self._reload()
+            case _ if written.position != self._known.position:
+                await self._reload()
+
+    async def _commit_pending(self) -> None:
+        for service, pending in list(self._pending.items()):
+            while self._pending.get(service) is pending and not self._is_withheld(pending.decision):
+                if await self._commit(pending):
+                    if self._pending.get(service) is pending:
+                        del self._pending[service]
+                    break
+
+    async def _commit(self, pending: _Pending) -> bool:
+        """Whether this conclusion needs nothing more."""
+        state = self._known.state(pending.decision.service)
+        if state.status is pending.decision.status:
+            return True
+        decision = msgspec.structs.replace(
+            pending.decision,
+            previous=state.status,
+            kind=event_kind(state.status, pending.decision.status),
+        )
+        written = await self._store.commit(
+            decision, commit=pending.commit, expected_revision=state.revision, known=self._known.position
+        )
+        match written.outcome:
+            case Outcome.DONE if written.position.revision == self._known.position.revision + 1:
+                self._remember(decision, written.position)
+                log.info(
+                    "transition",
+                    service=decision.service,
+                    kind=decision.kind.value,
+                    category=decision.category,
+                    detail=decision.detail,
+                    position=str(written.position),
+                )
+                return True
+            case Outcome.DONE | Outcome.REPEATED:
+                await self._reload()
+                return True
+            case Outcome.UNSEEDED | Outcome.REWOUND:
+                await self._seed(written)
+            case Outcome.CONFLICT | Outcome.OTHER_EPOCH:
+                await self._reload()
+        return False
+
+    async def _seed(self, written: Written) -> None:
+        """The carrier lost what we know: begin a new epoch with it. If somebody else was first, theirs stands."""
+        reason = "empty" if written.outcome is Outcome.UNSEEDED else "rewound"
+        known = {name: state for name, state in self._known.services.items() if state.revision}
+        now = self._clock()
+        seeded = await self._store.seed(
+            Snapshot(services=known),
+            epoch=f"{int(now * 1000):x}-{uuid.uuid4().hex[:8]}",
+            worker=self._worker,
+            now=now,
+            reason=reason,
+            replaces=written.position,
+        )
+        log.warning("epoch_begun", reason=reason, outcome=seeded.outcome.value, position=str(seeded.position))
+        await self._reload()
+
+    async def _reload(self) -> None:
+        """Takes over what the carrier holds, and brings up again those of our conclusions that are newer."""
+        await self.load()
+        for service, decision in self._concluded.items():
+            state = self._known.state(service)
+            # Only newer ones: two workers that disagree would otherwise overrule each other without end.
+            outdated = state.status is not decision.status and state.since < decision.at
+            if service not in self._pending and outdated:
+                log.warning("conclusion_repeated", service=service, status=decision.status.value)
+                self.publish(decision)
+
+    def _remember(self, decision: Decision, position: Position) -> None:
+        held = self._known.state(decision.service)
+        state = msgspec.structs.replace(
+            held,
+            status=decision.status,
+            since=decision.at,
+            revision=position.revision,
+            category=decision.category,
+            detail=decision.detail,
+            latency=decision.latency,
+        )
+        self._known = Snapshot(position=position, services={**self._known.services, decision.service: state})
+
+    def _is_withheld(self, decision: Decision) -> bool:
+        if decision.service != self._carrier or decision.status is not Status.DOWN:
+            return False
+        return not self._reachable or self._clock() < max(decision.at, self._reachable_since) + self._settle
+
+    def _mark_reachable(self, error: StoreError | None) -> None:
+        if error is None and not self._reachable:
+            self._reachable_since = self._clock()
+            log.warning("carrier_back", pending=len(self._pending))
+        if error is not None and self._reachable:
+            log.error("carrier_lost", error=str(error))
+        self._reachable = error is None
+
+
+class _Pending(msgspec.Struct, frozen=True, kw_only=True):
+    decision: Decision
+    commit: str
