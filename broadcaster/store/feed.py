@@ -91,6 +91,10 @@ class Feed:
         return self._replica.snapshot
 
     @property
+    def position(self) -> Position:
+        return self._replica.position
+
+    @property
     def state(self) -> FeedState:
         """``lost`` until the first load."""
         return self._state
@@ -127,12 +131,17 @@ class Feed:
 
     async def _join(self) -> AsyncGenerator[Update, None]:
         reading = await self._store.read()
-        self._loaded = True
         fresh = reading.heartbeat_age is not None and reading.heartbeat_age <= self._stale_after
         if fresh and reading.heartbeat_age is not None:
             self._heard_at = asyncio.get_running_loop().time() - reading.heartbeat_age
-        async for update in self._catch_up(reading.snapshot):
-            yield update
+        if self._loaded:
+            async for update in self._catch_up(reading.snapshot):
+                yield update
+        else:
+            previous = self._replica.snapshot
+            self._replica.load(reading.snapshot)
+            self._loaded = True
+            yield Replaced(snapshot=reading.snapshot, previous=previous, reason="first")
         state = FeedState.LIVE if fresh else FeedState.UNWATCHED
         if state is not self._state:
             yield self._become(state, "connected" if fresh else "no worker is heard")
@@ -140,7 +149,7 @@ class Feed:
     async def _catch_up(self, snapshot: Snapshot) -> AsyncGenerator[Update, None]:
         """Brings the replica to ``snapshot`` or beyond: by replay where possible, so that no transition is skipped."""
         mine = self._replica.position
-        if snapshot.position == mine and mine.epoch:
+        if snapshot.position == mine:
             self._replica.load(snapshot)  # the same states, newer times of observation
             return
         if mine.epoch and mine.epoch == snapshot.position.epoch and mine.revision < snapshot.position.revision:
@@ -238,8 +247,6 @@ async def _next(subscription: Subscription, timeout: float) -> AnyRecord | None:
 
 
 def _why_replaced(mine: Position, its: Position) -> str:
-    if not mine.epoch:
-        return "first"
     if mine.epoch != its.epoch:
         return "new epoch"
     return "gap" if its.revision > mine.revision else "rewound"

@@ -1,7 +1,7 @@
 """The store's twin in memory: the same promises within one process, and a carrier that fails on command.
 
-For tests and single-process use. ``fail``, ``heal``, ``mute``, ``wipe`` and ``rewind`` do to it what happens to
-a Redis.
+For tests and single-process use. ``fail``, ``heal``, ``mute``, ``losing``, ``wipe`` and ``rewind`` do to it what
+happens to a Redis.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
@@ -62,6 +62,13 @@ class MemoryStore:
         """Subscriptions stay connected and hear nothing any more, as after a failover."""
         self._muted = True
         self._subscriptions.clear()
+
+    @contextlib.contextmanager
+    def losing(self) -> Iterator[None]:
+        """What is published in this block reaches nobody, and nobody notices."""
+        kept, self._subscriptions = self._subscriptions, set()
+        yield
+        self._subscriptions = kept
 
     def wipe(self) -> None:
         """It loses everything it held."""
@@ -127,6 +134,7 @@ class MemoryStore:
             latency=decision.latency,
         )
         self._states[decision.service] = _held(record.transition().state(), self._position.revision, commit)
+        self._observed[decision.service] = decision.at
         self._stream = [*self._stream, record.transition()][-self._stream_length :]
         self._publish(record)
         return Written(outcome=Outcome.DONE, position=self._position)

@@ -106,7 +106,7 @@ class RedisStore:
         keys = self._keys
         return await self._run(
             self._commit,
-            [keys.meta, keys.states, keys.stream],
+            [keys.meta, keys.states, keys.stream, keys.observed],
             [
                 keys.channel,
                 decision.service,
@@ -117,6 +117,7 @@ class RedisStore:
                 transition_body(decision),
                 state_body(decision, commit),
                 self._stream_length,
+                repr(decision.at),
             ],
             service=decision.service,
         )

@@ -77,6 +77,7 @@ async def test_a_commit_is_recorded_and_announced_together(store: Store) -> None
     assert await store.history() == [transition]
     state = (await store.read()).snapshot.state("auth")
     assert (state.status, state.since, state.revision, state.category) == (Status.DOWN, 100.0, 1, Category.REFUSED)
+    assert state.observed_at == 100.0
 
 
 async def test_a_repeated_commit_makes_no_second_event(store: Store) -> None:
@@ -105,10 +106,7 @@ async def test_concurrent_commits_get_contiguous_revisions(store: Store) -> None
     known = await seeded(store)
     async with store.subscribe() as subscription:
         await asyncio.gather(
-            *(
-                store.commit(decision(f"s{n}"), commit=f"c{n}", expected_revision=0, known=known)
-                for n in range(20)
-            )
+            *(store.commit(decision(f"s{n}"), commit=f"c{n}", expected_revision=0, known=known) for n in range(20))
         )
         published = [await record(subscription) for _ in range(20)]
     revisions = [each.revision for each in published if isinstance(each, TransitionRecord)]

@@ -1,8 +1,8 @@
 -- Records and announces one transition: snapshot, stream and PUBLISH, or nothing.
--- KEYS: 1 meta  2 states  3 stream
+-- KEYS: 1 meta  2 states  3 stream  4 observed
 -- ARGV: 1 channel  2 service  3 expected service revision  4 commit id  5 known epoch  6 known revision
 --       7 transition (JSON object without type, epoch, revision)  8 state (JSON object without revision)
---       9 stream length
+--       9 stream length  10 Unix seconds of the observation that decided it
 -- Returns {outcome, epoch, revision [, state of the service]}.
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch then return {'unseeded', '', 0} end
@@ -28,5 +28,6 @@ local record = place .. string.sub(ARGV[7], 2)
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[9], revision .. '-0', 'r', record)
 redis.call('HSET', KEYS[1], 'revision', revision)
 redis.call('HSET', KEYS[2], ARGV[2], '{"revision":' .. revision .. ',' .. string.sub(ARGV[8], 2))
+redis.call('HSET', KEYS[4], ARGV[2], ARGV[10])
 redis.call('PUBLISH', ARGV[1], record)
 return {'done', epoch, revision}
