@@ -1,0 +1,227 @@
+"""From domain values to what people read: messages with titles, calm sentences and nothing internal.
+
+A text of ``services.yaml`` wins over a sentence made here. Services that are not announced appear nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from broadcaster.domain.admission import Admission
+from broadcaster.domain.features import FeatureState, FeatureStatus, feature_states, roots
+from broadcaster.domain.model import Catalogue, EventKind, FeedState, Service, Snapshot, Status
+from broadcaster.protocol.closing import fit_reason
+from broadcaster.protocol.messages import (
+    FeatureView,
+    FeedNotice,
+    Goodbye,
+    Notice,
+    Rejected,
+    ServiceView,
+    SnapshotMessage,
+    Welcome,
+    timestamp,
+)
+
+_REDUCED = (FeatureStatus.LIMITED, FeatureStatus.UNAVAILABLE)
+
+_FEATURE_TEXTS = {
+    FeatureStatus.AVAILABLE: "",
+    FeatureStatus.LIMITED: "{title} may be slow or incomplete for now.",
+    FeatureStatus.UNAVAILABLE: "{title} is unavailable for now.",
+    FeatureStatus.UNKNOWN: "Whether {title} works is not known right now.",
+}
+_FEATURE_KINDS = {FeatureStatus.LIMITED: EventKind.DEGRADED, FeatureStatus.UNAVAILABLE: EventKind.DOWN}
+
+_SERVICE_TEXTS = {
+    EventKind.UP: "{title} is available.",
+    EventKind.DOWN: "{title} is unavailable. We will tell you as soon as it is back.",
+    EventKind.DEGRADED: "{title} is slow or unreliable right now.",
+    EventKind.RECOVERED: "{title} is back to normal.",
+}
+
+_FEED_TEXTS = {
+    FeedState.LIVE: "Status is up to date again.",
+    FeedState.UNWATCHED: "Status is not being watched right now; what you see may be out of date.",
+    FeedState.LOST: "This node has lost its source of status; what you see may be out of date.",
+}
+
+
+def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> ServiceView:
+    """One service as everybody may see it."""
+    service, state = catalogue.services[name], snapshot.state(name)
+    return ServiceView(
+        name=name,
+        title=_title(service),
+        status=state.status,
+        criticality=service.criticality,
+        since=timestamp(state.since) if state.since else None,
+        category=state.category,
+    )
+
+
+def feature_views(catalogue: Catalogue, snapshot: Snapshot) -> tuple[FeatureView, ...]:
+    """Every feature as everybody may see it, in the catalogue's order."""
+    return tuple(_feature_view(catalogue, state) for state in feature_states(catalogue, snapshot).values())
+
+
+def welcome(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float) -> Welcome:
+    """The first message; its text names what is reduced, and is empty when all is well."""
+    services, features = _services(catalogue, snapshot), feature_views(catalogue, snapshot)
+    return Welcome(
+        position=snapshot.position,
+        at=timestamp(now),
+        feed=feed,
+        services=services,
+        features=features,
+        text=_summary(services, features, feed),
+    )
+
+
+def snapshot_message(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float) -> SnapshotMessage:
+    """The whole truth again; its text is the welcome's."""
+    services, features = _services(catalogue, snapshot), feature_views(catalogue, snapshot)
+    return SnapshotMessage(
+        position=snapshot.position,
+        at=timestamp(now),
+        feed=feed,
+        services=services,
+        features=features,
+        text=_summary(services, features, feed),
+    )
+
+
+def notice(
+    catalogue: Catalogue,
+    before: Snapshot,
+    after: Snapshot,
+    kind: EventKind,
+    service: str,
+    at: float,
+    local: bool = False,
+) -> Notice:
+    """One change of an announced service, with the features whose state it changes."""
+    was, now = feature_states(catalogue, before), feature_states(catalogue, after)
+    changed = [state for name, state in now.items() if state.status is not was[name].status]
+    return Notice(
+        position=after.position,
+        at=timestamp(at),
+        kind=kind,
+        service=service_view(catalogue, after, service),
+        features=tuple(_feature_view(catalogue, state) for state in changed),
+        text=_service_text(catalogue, after, kind, service),
+        local=local,
+    )
+
+
+def feed_notice(state: FeedState, now: float) -> FeedNotice:
+    """How fresh the node's knowledge is, from now on."""
+    return FeedNotice(at=timestamp(now), feed=state, text=_FEED_TEXTS[state])
+
+
+def rejected(
+    catalogue: Catalogue, admission: Admission, snapshot: Snapshot, now: float, retry_after_ms: int
+) -> Rejected:
+    """Why a handshake is not served: the root causes in words, what still works, when to come back."""
+    features = tuple(_feature_view(catalogue, state) for state in admission.features)
+    works = [view.title for view in features if view.status is FeatureStatus.AVAILABLE]
+    sentences = [f"{_subject(catalogue, admission.causes)} unavailable, and we cannot connect you without it."]
+    if len(admission.causes) > 1:
+        sentences = [f"{_subject(catalogue, admission.causes)} unavailable, and we cannot connect you without them."]
+    if works:
+        sentences.append(f"Still working: {_listed(works)}.")
+    sentences.append(f"Please try again in {_seconds(retry_after_ms)}.")
+    return Rejected(
+        position=snapshot.position,
+        at=timestamp(now),
+        services=tuple(service_view(catalogue, snapshot, name) for name in admission.blocking),
+        features=features,
+        text=" ".join(sentences),
+        retry_after_ms=retry_after_ms,
+    )
+
+
+def closing_reason(catalogue: Catalogue, admission: Admission) -> str:
+    """The reason of close 1011: at most 123 bytes, and still a sentence."""
+    full = f"{_subject(catalogue, admission.causes)} unavailable; please retry in a few seconds"
+    if fit_reason(full) == full or len(admission.causes) < 2:
+        return fit_reason(full)
+    title = _title_of(catalogue, admission.causes[0])
+    return fit_reason(f"{title} and {len(admission.causes) - 1} more are unavailable; please retry in a few seconds")
+
+
+def goodbye(now: float, retry_after_ms: int) -> Goodbye:
+    """The node goes away on purpose."""
+    return Goodbye(
+        at=timestamp(now),
+        text=f"This server is restarting. You will be reconnected in {_seconds(retry_after_ms)}.",
+        retry_after_ms=retry_after_ms,
+    )
+
+
+def _services(catalogue: Catalogue, snapshot: Snapshot) -> tuple[ServiceView, ...]:
+    return tuple(service_view(catalogue, snapshot, name) for name in catalogue.services if catalogue.is_announced(name))
+
+
+def _feature_view(catalogue: Catalogue, state: FeatureState) -> FeatureView:
+    feature = catalogue.features[state.feature]
+    title = feature.title or feature.name
+    kind = _FEATURE_KINDS.get(state.status)
+    own = feature.texts.get(kind.value) if kind else None
+    return FeatureView(
+        name=feature.name,
+        title=title,
+        status=state.status,
+        text=own or _FEATURE_TEXTS[state.status].format(title=title),
+        because=tuple(name for name in state.because if catalogue.is_announced(name)),
+    )
+
+
+def _service_text(catalogue: Catalogue, snapshot: Snapshot, kind: EventKind, name: str) -> str:
+    service = catalogue.services[name]
+    own = service.texts.get(kind.value)
+    if own:
+        return own
+    causes = roots(catalogue, snapshot, [name])
+    if kind in (EventKind.DOWN, EventKind.DEGRADED) and causes != (name,):
+        return f"{_title(service)} is affected: {_subject(catalogue, causes)} unavailable."
+    return _SERVICE_TEXTS[kind].format(title=_title(service))
+
+
+def _summary(services: Iterable[ServiceView], features: Iterable[FeatureView], feed: FeedState) -> str:
+    """One sentence a reduced feature; services that are unwell are named only if no feature tells of it."""
+    sentences = [view.text for view in features if view.status in _REDUCED]
+    if not sentences:
+        unwell = [view.title for view in services if view.status in (Status.DOWN, Status.DEGRADED)]
+        if unwell:
+            sentences.append(f"{_listed(unwell)} {_be(unwell)} having problems right now.")
+    if feed is not FeedState.LIVE:
+        sentences.append(_FEED_TEXTS[feed])
+    return " ".join(sentences)
+
+
+def _subject(catalogue: Catalogue, names: Iterable[str]) -> str:
+    titles = [_title_of(catalogue, name) for name in names]
+    return f"{_listed(titles)} {_be(titles)}"
+
+
+def _title(service: Service) -> str:
+    return service.title or service.name
+
+
+def _title_of(catalogue: Catalogue, name: str) -> str:
+    service = catalogue.services.get(name)
+    return _title(service) if service else name
+
+
+def _listed(titles: list[str]) -> str:
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _be(titles: list[str]) -> str:
+    return "is" if len(titles) == 1 else "are"
+
+
+def _seconds(milliseconds: int) -> str:
+    seconds = max(1, round(milliseconds / 1000))
+    return "a second" if seconds == 1 else f"{seconds} seconds"
