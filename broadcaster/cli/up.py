@@ -1,0 +1,242 @@
+"""``broadcaster up``: everything on one machine, for a first look or a small installation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import httpx
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from broadcaster.cli.supervisor import Child, Supervisor
+from broadcaster.config.loader import load_settings
+from broadcaster.config.settings import Settings
+from broadcaster.domain.errors import StartupError
+from broadcaster.store.embedded import EmbeddedRedis, free_port
+
+SAMPLES = {"backend": 8000, "auth": 8081, "analytics": 8090, "assistant": 8091}
+"""The sample services and the ports they get if these are free."""
+
+READY_SECONDS = 30.0
+QUIET_EVENTS = frozenset({"transition", "feed_state"})
+"""What children say below a warning that is worth a line."""
+
+
+async def up(
+    *,
+    config: Path | None = None,
+    redis_url: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    state_dir: Path | None = None,
+) -> int:
+    """Runs Redis, sample services, a probe worker and a node on this machine, until Ctrl-C.
+
+    Parameters
+    ----------
+    config
+        Your services.yaml; without it the sample services are started and watched.
+    redis_url
+        A Redis of yours; without it (and without REDIS_URL or redis.url) an embedded one is started.
+    host
+        Where the node listens.
+    port
+        The node's port.
+    state_dir
+        Where the embedded Redis keeps its data.
+    """
+    console = Console(stderr=True, highlight=False)
+    stopping = _Stopping()
+    supervisor = Supervisor(say=_Voice(console).say, tell=lambda text: console.print(escape(text), style="yellow"))
+    with stopping.handling_signals(supervisor):
+        async with AsyncExitStack() as stack:
+            path = config or stack.enter_context(as_file(files("broadcaster.sample").joinpath("services.yaml")))
+            env = dict(os.environ)
+            if config is None:
+                env |= {f"SAMPLE_{name.upper()}_PORT": str(_port(wanted)) for name, wanted in SAMPLES.items()}
+            given = redis_url or env.get("REDIS_URL") or load_settings(path, env).redis.url
+            if not given:
+                redis = await stack.enter_async_context(EmbeddedRedis(state_dir or _default_state_dir()))
+                given = redis.url
+            env["REDIS_URL"] = given
+            settings = load_settings(path, env)
+            where = (host or settings.node.host, settings.node.port if port is None else port)
+            _check_free(*where)
+            stack.push_async_callback(supervisor.stop)
+            samples = [] if config else [_sample(name, env) for name in SAMPLES]
+            for child in [*samples, *_processes(path, env, where)]:
+                supervisor.start(child)
+            ready = asyncio.create_task(_wait_ready(supervisor, settings, where))
+            await asyncio.wait({ready, stopping.task}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                _print_where_to_look(console, where, given, path, config, samples, await ready)
+            else:
+                ready.cancel()
+            await stopping.task
+            console.print("Ending what was started ...", style="dim")
+    return stopping.exit_code
+
+
+def _processes(path: Path, env: Mapping[str, str], where: tuple[str, int]) -> list[Child]:
+    base = [sys.executable, "-m", "broadcaster"]
+    common = ["--config", str(path), "--redis-url", env["REDIS_URL"]]
+    host, port = where
+    return [
+        Child("probe", [*base, "probe", *common], env, restart=True),
+        Child("serve", [*base, "serve", *common, "--host", host, "--port", str(port)], env, restart=True),
+    ]
+
+
+def _sample(name: str, env: Mapping[str, str]) -> Child:
+    port = env[f"SAMPLE_{name.upper()}_PORT"]
+    return Child(name, [sys.executable, "-m", "broadcaster.sample", name, "--port", port], env, restart=False)
+
+
+async def _wait_ready(supervisor: Supervisor, settings: Settings, where: tuple[str, int]) -> list[str]:
+    """Waits until the node is ready and every service was seen; the names of those not seen in time."""
+    unseen = list(settings.services)
+    async with httpx.AsyncClient(base_url=_base_url(where), timeout=2, trust_env=False) as client:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_SECONDS):
+                while unseen:
+                    with contextlib.suppress(httpx.HTTPError, msgspec.DecodeError):
+                        ready = await client.get("/readyz")
+                        checks = msgspec.json.decode((await client.get("/health/dependencies")).content)["checks"]
+                        if ready.status_code == 200:
+                            unseen = [
+                                check["componentId"]
+                                for [check] in checks.values()
+                                if check["observedValue"] == "unknown"
+                            ]
+                    await asyncio.sleep(0.1)
+    return unseen
+
+
+def _print_where_to_look(
+    console: Console,
+    where: tuple[str, int],
+    redis_url: str,
+    path: Path,
+    config: Path | None,
+    samples: list[Child],
+    unseen: list[str],
+) -> None:
+    url = _base_url(where)
+    program = Path(sys.executable).parent / "broadcaster"
+    flags = f"--config {path} --redis-url {redis_url}"
+    console.print()
+    console.print(f"[bold green]Watching.[/] The page is at [bold]{url}/[/]")
+    if unseen:
+        console.print(f"[yellow]Not seen yet: {', '.join(unseen)}[/]")
+    console.print(f"\n  health       curl {url}/health/dependencies", soft_wrap=True)
+    console.print(f"  table        {program} status {flags}", soft_wrap=True)
+    console.print(f"  events       {program} tail {flags}", soft_wrap=True)
+    console.print(f"  as a user    ws://{where[0]}:{where[1]}/ws", soft_wrap=True)
+    victims = {child.name: child for child in samples}
+    if victims:
+        console.print("\n[bold]Try it:[/] kill a service, and watch the page and the events.")
+        console.print(f"  optional     kill {victims['analytics'].pid}     (analytics: users go on with less)")
+        console.print(f"  critical     kill {victims['auth'].pid}     (auth: new handshakes are refused, with reasons)")
+        console.print(f"  and back     {victims['auth'].command_line} &", soft_wrap=True)
+    console.print("\nCtrl-C ends everything that was started here.\n", style="dim")
+
+
+class _Voice:
+    """What children say, in a person's format: their JSON log lines below a warning are kept to what matters."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def say(self, name: str, line: str) -> None:
+        try:
+            fields = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            self._print(name, line)
+            return
+        if not isinstance(fields, dict):
+            self._print(name, line)
+            return
+        level, event = str(fields.pop("level", "info")), str(fields.pop("event", ""))
+        fields.pop("timestamp", None)
+        if level in ("debug", "info") and event not in QUIET_EVENTS:
+            return
+        told = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
+        self._print(name, f"{event} {told}", "" if level in ("debug", "info") else "yellow")
+
+    def _print(self, name: str, text: str, style: str = "") -> None:
+        self._console.print(f"[dim]{name:>9} │[/] {escape(text)}", style=style, soft_wrap=True)
+
+
+class _Stopping:
+    """The first SIGINT or SIGTERM asks for an orderly end, a second SIGINT kills."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.task = asyncio.create_task(self._wait(), name="stopping")
+        self.exit_code = 0
+
+    async def _wait(self) -> None:
+        await self._event.wait()
+
+    @contextlib.contextmanager
+    def handling_signals(self, supervisor: Supervisor) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+
+        def handle(number: int) -> None:
+            if self._event.is_set():
+                supervisor.kill()
+                return
+            self.exit_code = 130 if number == signal.SIGINT else 0
+            self._event.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, handle, number)
+        try:
+            yield
+        finally:
+            self.task.cancel()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+def _port(wanted: int) -> int:
+    """``wanted`` if nobody listens there, else a free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            return free_port()
+    return wanted
+
+
+def _check_free(host: str, port: int) -> None:
+    """Says at once what the node's process could only say in its log."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise StartupError(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
+        ) from error
+
+
+def _base_url(where: tuple[str, int]) -> str:
+    host, port = where
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{port}"
+
+
+def _default_state_dir() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "status-broadcaster"
