@@ -65,6 +65,11 @@ class Publisher:
         return self._known
 
     @property
+    def is_reachable(self) -> bool:
+        """Whether the carrier answered when it was last asked."""
+        return self._reachable
+
+    @property
     def is_idle(self) -> bool:
         """Whether everything concluded is committed."""
         return not self._pending
