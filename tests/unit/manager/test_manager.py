@@ -1,0 +1,170 @@
+"""The manager over the memory twin: answers at hand, changes in order, first-hand evidence."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from broadcaster.config.settings import (
+    Duration,
+    FeatureSettings,
+    FeedSettings,
+    RedisSettings,
+    ServiceSettings,
+    Settings,
+    TcpProbe,
+)
+from broadcaster.domain.admission import Verdict
+from broadcaster.domain.detection import Decision
+from broadcaster.domain.model import EventKind, FeedState, ServiceState, Snapshot, Status, event_kind
+from broadcaster.manager.manager import (
+    Change,
+    FeedChanged,
+    ServiceAvailabilityManager,
+    ServiceChanged,
+    SnapshotReplaced,
+)
+from broadcaster.store.base import Outcome
+from broadcaster.store.memory import MemoryStore
+
+TCP = TcpProbe(host="127.0.0.1", port=1)
+SETTINGS = Settings(
+    services={"auth": ServiceSettings(probe=TCP), "redis": ServiceSettings(probe=TCP)},
+    features={"chat": FeatureSettings(requires=("auth",))},
+    redis=RedisSettings(service="redis"),
+    feed=FeedSettings(heartbeat_interval=Duration(0.04), stale_after=Duration(60)),
+)
+
+
+class World:
+    """A seeded carrier with a worker's voice, a manager, and what it told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.store = MemoryStore(clock=lambda: self.now)
+        self.manager = ServiceAvailabilityManager(SETTINGS, self.store, clock=lambda: self.now)
+        self.changes: list[Change] = []
+        self.manager.listen(self.changes.append)
+
+    async def seed(self) -> None:
+        await self.store.seed(
+            Snapshot(
+                services={
+                    name: ServiceState(service=name, status=Status.UP, since=1.0, observed_at=self.now, revision=1)
+                    for name in SETTINGS.services
+                }
+            ),
+            epoch="e1",
+            worker="w",
+            now=self.now,
+            reason="test",
+            replaces=(await self.store.snapshot()).position,
+        )
+        await self.store.heartbeat("w", self.now, {}, (await self.store.snapshot()).position)
+
+    async def commit(self, service: str, status: Status) -> None:
+        snapshot = await self.store.snapshot()
+        previous = snapshot.status(service)
+        written = await self.store.commit(
+            Decision(
+                service=service,
+                kind=event_kind(previous, status),
+                previous=previous,
+                status=status,
+                at=self.now,
+            ),
+            commit=f"{service}{snapshot.position}",
+            expected_revision=snapshot.state(service).revision,
+            known=snapshot.position,
+        )
+        assert written.outcome is Outcome.DONE
+
+    def told(self, kind: type[Change]) -> list[Change]:
+        return [each for each in self.changes if isinstance(each, kind)]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    await made.seed()
+    async with made.manager:
+        assert await made.manager.wait_loaded(5)
+        await until(lambda: made.manager.feed_state is FeedState.LIVE)
+        made.changes.clear()
+        yield made
+
+
+async def test_before_the_first_load_nothing_is_known() -> None:
+    """Unknown is neither up nor a reason to refuse."""
+    manager = World().manager
+    assert not manager.is_loaded
+    assert manager.status("auth") is Status.UNKNOWN
+    assert manager.admit().verdict is Verdict.ACCEPT
+    assert not await manager.wait_loaded(0.01)
+
+
+async def test_a_transition_changes_the_answers_and_is_told(world: World) -> None:
+    """Status, admission and features follow, and the change carries the picture before and after."""
+    await world.commit("auth", Status.DOWN)
+    await until(lambda: world.manager.status("auth") is Status.DOWN)
+    assert world.manager.admit().verdict is Verdict.REJECT
+    assert world.manager.features()["chat"].because == ("auth",)
+    [change] = world.told(ServiceChanged)
+    assert isinstance(change, ServiceChanged)
+    assert (change.kind, change.local) == (EventKind.DOWN, False)
+    assert (change.before.status("auth"), change.after.status("auth")) == (Status.UP, Status.DOWN)
+    await world.commit("auth", Status.UP)
+    await until(lambda: world.manager.admit().verdict is Verdict.ACCEPT)
+
+
+async def test_losing_the_carrier_is_evidence_of_its_own(world: World) -> None:
+    """The service that stands for the carrier is down at once, locally, and recovers when the carrier answers."""
+    world.store.fail()
+    await until(lambda: world.manager.feed_state is FeedState.LOST)
+    assert world.manager.status("redis") is Status.DOWN
+    assert world.manager.status("auth") is Status.UP
+    assert world.manager.admit().blocking == ("redis",)
+    world.store.heal()
+    await until(lambda: world.manager.feed_state is not FeedState.LOST)
+    assert world.manager.status("redis") is Status.UP
+    kinds = [(each.kind, each.local) for each in world.changes if isinstance(each, ServiceChanged)]
+    assert kinds == [(EventKind.DOWN, True), (EventKind.RECOVERED, True)]
+    assert next(each.state for each in world.changes if isinstance(each, FeedChanged)) is FeedState.LOST
+
+
+async def test_observations_that_expire_are_told_as_unknown(world: World) -> None:
+    """Nobody looked at the service for long: it is unknown, and listeners get the whole picture again."""
+    world.now += SETTINGS.services["auth"].expires_after + 1
+    await until(lambda: bool(world.told(SnapshotReplaced)))
+    assert world.manager.status("auth") is Status.UNKNOWN
+    assert world.manager.admit().verdict is Verdict.ACCEPT
+
+
+async def test_one_listeners_bug_reaches_nobody_else(world: World) -> None:
+    """An exception in a listener is logged; the others hear, and so does it next time."""
+    heard: list[Change] = []
+
+    def broken(change: Change) -> None:
+        raise RuntimeError("a bug")
+
+    world.manager.listen(broken)
+    stop = world.manager.listen(heard.append)
+    await world.commit("auth", Status.DOWN)
+    await until(lambda: len(heard) == 1)
+    stop()
+    await world.commit("auth", Status.UP)
+    await until(lambda: len(world.told(ServiceChanged)) == 2)
+    assert len(heard) == 1
+
+
+async def test_admission_is_judged_once_a_snapshot(world: World) -> None:
+    """Asking a thousand times costs one judgement."""
+    assert world.manager.admit() is world.manager.admit()
