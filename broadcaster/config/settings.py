@@ -1,22 +1,52 @@
 """The shape of ``services.yaml``: frozen structs with their defaults. No I/O, no counters.
 
-Every default here is what a file that says nothing gets. Durations are seconds.
+Every default here is what a file that says nothing gets. Durations are seconds. The rules a single value must keep
+stand in its type: ``decode.py`` explains a value that breaks one, ``schema.py`` tells editors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from broadcaster.domain.detection import Policy
-from broadcaster.domain.model import Catalogue, Criticality, Feature, Service
+from broadcaster.domain.model import Catalogue, Criticality, EventKind, Feature, Service
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+"""Where the carrier is sought when nothing says otherwise."""
 
 
 class Duration(float):
     """Seconds. Written ``250ms``, ``30s``, ``5m``, ``1h`` or as a bare number of seconds in a file."""
 
     __slots__ = ()
+
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        extra={"rule": "a name: letters, digits, '-', '_' and '.', at most 64, the first a letter or digit"},
+    ),
+]
+"""What services, features and namespaces are called: it becomes part of keys, labels and messages."""
+
+EventName = Annotated[
+    str, Meta(pattern="^(up|down|degraded|recovered)$", extra={"choices": tuple(kind.value for kind in EventKind)})
+]
+AuthStyle = Annotated[str, Meta(pattern="^(bearer|x-api-key)$", extra={"choices": ("bearer", "x-api-key")})]
+HttpMethod = Annotated[
+    str, Meta(pattern="^[A-Z]{1,20}$", extra={"rule": "an HTTP method in capital letters such as GET"})
+]
+HttpUrl = Annotated[str, Meta(extra={"schemes": ("http", "https")})]
+WebSocketUrl = Annotated[str, Meta(extra={"schemes": ("ws", "wss")})]
+RedisUrl = Annotated[str, Meta(extra={"schemes": ("redis", "rediss", "unix")})]
+PostgresUrl = Annotated[str, Meta(extra={"schemes": ("postgresql", "postgres")})]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,8 +64,8 @@ class TlsSettings(Section, frozen=True, kw_only=True):
 class HttpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"):
     """Any HTTP endpoint. ``expect_json`` maps dotted paths to the values they must have."""
 
-    url: str
-    method: str = "GET"
+    url: HttpUrl
+    method: HttpMethod = "GET"
     headers: Mapping[str, str] = {}
     body: str = ""
     expect_status: tuple[int | str, ...] = ("2xx",)
@@ -48,7 +78,7 @@ class HttpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"
 class PostgresProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="postgres"):
     """Connects and runs ``query``; with ``degraded_in_recovery`` a standby counts as impaired."""
 
-    dsn: str
+    dsn: PostgresUrl
     query: str = "SELECT 1"
     degraded_in_recovery: bool = False
 
@@ -56,7 +86,7 @@ class PostgresProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="p
 class RedisProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="redis"):
     """PING, then what INFO says: loading, read-only replica and a broken replication link are told apart."""
 
-    url: str
+    url: RedisUrl
     allow_replica: bool = False
     tls: TlsSettings = TlsSettings()
 
@@ -64,7 +94,7 @@ class RedisProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="redi
 class ClickHouseProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="clickhouse"):
     """The HTTP interface: ``/ping``, then ``query``."""
 
-    url: str
+    url: HttpUrl
     query: str = "SELECT 1"
     user: str = ""
     password: str = ""
@@ -73,14 +103,14 @@ class ClickHouseProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag=
 
 class TcpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="tcp"):
     host: str
-    port: int
+    port: Port
     tls: TlsSettings | None = None
 
 
 class WebSocketProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="websocket"):
     """A handshake, and with ``ping`` a ping that must be answered."""
 
-    url: str
+    url: WebSocketUrl
     ping: bool = True
     headers: Mapping[str, str] = {}
     subprotocols: tuple[str, ...] = ()
@@ -93,9 +123,9 @@ class LlmApiProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="llm
     ``auth`` says how the key is sent: ``bearer`` (OpenAI), ``x-api-key`` (Anthropic).
     """
 
-    url: str
+    url: HttpUrl
     api_key: str = ""
-    auth: str = "bearer"
+    auth: AuthStyle = "bearer"
     headers: Mapping[str, str] = {}
     tls: TlsSettings = TlsSettings()
 
@@ -114,15 +144,15 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     probe: ProbeSettings
     criticality: Criticality = Criticality.CRITICAL
     title: str = ""
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[Name, ...] = ()
     interval: Duration = Duration(10)
     fast_interval: Duration = Duration(1)
     timeout: Duration | None = None
-    retries: int | None = None
-    fall: int = 3
-    rise: int = 2
+    retries: Annotated[int, Meta(ge=0, le=100)] | None = None
+    fall: Count = 3
+    rise: Count = 2
     degraded_above: Duration | None = None
-    texts: Mapping[str, str] = {}
+    texts: Mapping[EventName, str] = {}
     runbook: str = ""
     owner: str = ""
 
@@ -155,16 +185,16 @@ class FeatureSettings(Section, frozen=True, kw_only=True):
     """Something users have: every one of ``requires`` and, if given, one of ``any_of``."""
 
     title: str = ""
-    requires: tuple[str, ...] = ()
-    any_of: tuple[str, ...] = ()
-    texts: Mapping[str, str] = {}
+    requires: tuple[Name, ...] = ()
+    any_of: tuple[Name, ...] = ()
+    texts: Mapping[EventName, str] = {}
 
 
 class RedisSettings(Section, frozen=True, kw_only=True):
     """Where the carrier is. ``service`` names the service that stands for it, so that a node that loses
     Redis can report that service down from its own evidence."""
 
-    url: str = ""
+    url: RedisUrl = ""
     service: str = ""
     timeout: Duration = Duration(1)
 
@@ -174,7 +204,7 @@ class FeedSettings(Section, frozen=True, kw_only=True):
 
     heartbeat_interval: Duration = Duration(1)
     stale_after: Duration = Duration(5)
-    stream_length: int = 10_000
+    stream_length: Count = 10_000
 
 
 class NodeSettings(Section, frozen=True, kw_only=True):
@@ -182,14 +212,14 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     ``operator_token`` opens the operators' details (empty: nobody gets them)."""
 
     host: str = "127.0.0.1"
-    port: int = 8895
+    port: Port = 8895
     allowed_origins: tuple[str, ...] = ()
     operator_token: str = ""
     handshake_timeout: Duration = Duration(10)
-    max_header_bytes: int = 16_384
-    max_connections: int = 18_000
+    max_header_bytes: Count = 16_384
+    max_connections: Count = 18_000
     ping_interval: Duration = Duration(20)
-    write_limit_bytes: int = 65_536
+    write_limit_bytes: Count = 65_536
     stuck_after: Duration = Duration(30)
     retry_after: Duration = Duration(5)
     drain_seconds: Duration = Duration(2)
@@ -198,9 +228,9 @@ class NodeSettings(Section, frozen=True, kw_only=True):
 class Settings(Section, frozen=True, kw_only=True):
     """A whole ``services.yaml``."""
 
-    services: Mapping[str, ServiceSettings]
-    features: Mapping[str, FeatureSettings] = {}
-    namespace: str = "default"
+    services: Annotated[Mapping[Name, ServiceSettings], Meta(min_length=1)]
+    features: Mapping[Name, FeatureSettings] = {}
+    namespace: Name = "default"
     redis: RedisSettings = RedisSettings()
     feed: FeedSettings = FeedSettings()
     node: NodeSettings = NodeSettings()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 import structlog
 
-from broadcaster.config.settings import Settings
+from broadcaster.config.loader import load_settings
+from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.domain.admission import Admission, admit
 from broadcaster.domain.features import FeatureState, feature_states
 from broadcaster.domain.freshness import effective
@@ -29,6 +32,7 @@ from broadcaster.domain.model import (
 )
 from broadcaster.store.base import Store
 from broadcaster.store.feed import Feed, Replaced, StateChanged, Transitioned, Update
+from broadcaster.store.redis import RedisStore
 
 log = structlog.get_logger()
 
@@ -72,7 +76,23 @@ class ServiceAvailabilityManager:
     ``unknown``. ``clock`` gives Unix seconds.
     """
 
+    @classmethod
+    def from_config(
+        cls, path: str | Path, *, redis_url: str = "", env: Mapping[str, str] = os.environ
+    ) -> ServiceAvailabilityManager:
+        """A manager for a ``services.yaml``, with a connection of its own that it closes when left.
+
+        ``redis_url`` wins over ``REDIS_URL`` in ``env``, and that over the file. Raises ConfigError.
+        """
+        settings = load_settings(Path(path), env)
+        url = redis_url or env.get("REDIS_URL", "") or settings.redis.url or DEFAULT_REDIS_URL
+        manager = cls(settings, RedisStore.connect(url, settings.namespace, timeout=settings.redis.timeout))
+        manager._owns_store = True
+        return manager
+
     def __init__(self, settings: Settings, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._owns_store = False
         self._catalogue = settings.catalogue()
         self._carrier = settings.redis.service
         self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
@@ -103,6 +123,8 @@ class ServiceAvailabilityManager:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        if self._owns_store:
+            await self._store.aclose()
 
     @property
     def catalogue(self) -> Catalogue:
@@ -165,9 +187,9 @@ class ServiceAvailabilityManager:
                     self._loaded.set()
 
     def _take(self, update: Update) -> None:
+        before = self._refresh()
         match update:
             case Transitioned(transition=transition):
-                before = self._refresh()
                 self._tell(
                     ServiceChanged(
                         service=transition.service,
@@ -177,8 +199,8 @@ class ServiceAvailabilityManager:
                         after=self._effective,
                     )
                 )
+                self._tell_others(before, transition.service)
             case Replaced(reason=reason):
-                before = self._refresh()
                 self._tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
             case StateChanged(state=state, reason=reason):
                 self._note_feed(state)
@@ -204,13 +226,18 @@ class ServiceAvailabilityManager:
                     local=True,
                 )
             )
+        self._tell_others(before, service)
+
+    def _tell_others(self, before: Snapshot, told: str) -> None:
+        """What changed beside the service that was told of: observations that expired, or came back."""
+        was, now = _statuses(before), _statuses(self._effective)
+        if {name for name in was.keys() | now.keys() if was.get(name) is not now.get(name)} - {told}:
+            self._tell(SnapshotReplaced(before=before, after=self._effective, reason="observations"))
 
     async def _watch_age(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            before = self._refresh()
-            if _statuses(before) != _statuses(self._effective):
-                self._tell(SnapshotReplaced(before=before, after=self._effective, reason="observations expired"))
+            self._tell_others(self._refresh(), "")
 
     def _refresh(self) -> Snapshot:
         """Judges anew; returns the picture before. The object stays the same where nothing differs."""

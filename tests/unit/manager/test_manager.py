@@ -148,6 +148,22 @@ async def test_observations_that_expire_are_told_as_unknown(world: World) -> Non
     assert world.manager.admit().verdict is Verdict.ACCEPT
 
 
+async def test_what_expired_during_an_outage_is_told_as_known_again(world: World) -> None:
+    """The carrier was away so long that everything became unknown; when it is back, listeners hear all of it."""
+    world.store.fail()
+    await until(lambda: world.manager.feed_state is FeedState.LOST)
+    world.now += SETTINGS.services["auth"].expires_after + 1
+    await until(lambda: world.manager.status("auth") is Status.UNKNOWN)
+    world.store.heal()
+    position = (await world.store.snapshot()).position
+    await world.store.heartbeat("w", world.now, dict.fromkeys(SETTINGS.services, world.now), position)
+    world.changes.clear()
+    await until(lambda: world.manager.status("auth") is Status.UP)
+    told = [each.after for each in world.changes if isinstance(each, SnapshotReplaced)]
+    assert told
+    assert told[-1].status("auth") is Status.UP
+
+
 async def test_one_listeners_bug_reaches_nobody_else(world: World) -> None:
     """An exception in a listener is logged; the others hear, and so does it next time."""
     heard: list[Change] = []
