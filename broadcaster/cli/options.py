@@ -1,0 +1,43 @@
+"""What commands have in common: their flags, and where the config file and Redis are found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from broadcaster.config.loader import load_settings
+from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
+
+CONFIG_VARIABLE = "BROADCASTER_CONFIG"
+DEFAULT_CONFIG = Path("services.yaml")
+
+ConfigPath = Annotated[
+    Path | None, Parameter(alias="-c", help="Your services.yaml; else $BROADCASTER_CONFIG, else ./services.yaml.")
+]
+RedisUrl = Annotated[
+    str | None, Parameter(help="Where Redis is; else $REDIS_URL, else redis.url of the file, else this machine.")
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"], Parameter(help="The least that is logged to standard error.")
+]
+OutputFormat = Annotated[Literal["text", "json"], Parameter(alias="-o", help="For people, or for programs.")]
+ServiceNames = Annotated[tuple[str, ...], Parameter(help="Only this service; may be given several times.", negative="")]
+
+
+def config_path(config: Path | None, env: Mapping[str, str]) -> Path:
+    """The flag, else the environment, else ``services.yaml`` here."""
+    return config or Path(env.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+
+
+def find_settings(config: Path | None) -> Settings:
+    """The settings of the file that is meant. Raises ConfigError."""
+    return load_settings(config_path(config, os.environ), os.environ)
+
+
+def find_redis(redis_url: str | None, settings: Settings) -> str:
+    """The flag, else the environment, else the file, else this machine."""
+    return redis_url or os.environ.get("REDIS_URL") or settings.redis.url or DEFAULT_REDIS_URL

@@ -1,0 +1,87 @@
+"""What must hold between the values of a file, beyond each value's own type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from broadcaster.config.durations import format_duration
+from broadcaster.config.settings import HttpProbe, ServiceSettings, Settings
+from broadcaster.config.tree import Inspection, Path, Place, closest
+
+
+class Checker:
+    """Checks decoded settings and notes what does not hold, at the place of the value that should change."""
+
+    def __init__(self, inspection: Inspection, places: Mapping[Path, Place]) -> None:
+        self._inspection = inspection
+        self._places = places
+
+    def check(self, settings: Settings) -> None:
+        """Notes everything wrong. Parts that could not be decoded are not judged."""
+        services = settings.services if isinstance(settings.services, Mapping) else {}
+        # Services that could not be read exist all the same: what names them is not wrong.
+        names = [str(path[1]) for path in self._places if len(path) == 2 and path[0] == "services"]
+        for name, service in services.items():
+            self._check_service(("services", name), name, service, names)
+        for name, feature in settings.features.items():
+            path: Path = ("features", name)
+            self._check_names((*path, "requires"), feature.requires, names)
+            self._check_names((*path, "any_of"), feature.any_of, names)
+            if not feature.requires and not feature.any_of:
+                self._note(path, "needs nothing, so nothing could ever be told of it", "name services in 'requires'")
+        if settings.redis.service:
+            self._check_names(("redis", "service"), (settings.redis.service,), names, indexed=False)
+        if settings.feed.stale_after <= settings.feed.heartbeat_interval:
+            self._note(("feed", "stale_after"), "must be longer than heartbeat_interval")
+        self._check_cycles(services, names)
+
+    def _check_service(self, path: Path, name: str, service: ServiceSettings, names: list[str]) -> None:
+        self._check_names((*path, "depends_on"), service.depends_on, names)
+        if (*path, "fast_interval") in self._places and service.fast_interval > service.interval:
+            self._note((*path, "fast_interval"), f"must not be above interval ({format_duration(service.interval)})")
+        if isinstance(service.probe, HttpProbe):
+            where = (*path, "probe", "expect_status")
+            if not service.probe.expect_status:
+                self._note(where, "must name at least one status", "such as 200 or '2xx'")
+            for index, status in enumerate(service.probe.expect_status):
+                if not re.fullmatch(r"[1-5](xx|[0-9]{2})", str(status)):
+                    self._note((*where, index), "must be a status such as 200 or a class such as '2xx'")
+
+    def _check_names(self, path: Path, given: tuple[str, ...], names: list[str], *, indexed: bool = True) -> None:
+        for index, name in enumerate(given):
+            if name not in names:
+                self._note((*path, index) if indexed else path, f"no service is called {name!r}", closest(name, names))
+
+    def _check_cycles(self, services: Mapping[str, ServiceSettings], names: list[str]) -> None:
+        for cycle in cycles({name: service.depends_on for name, service in services.items()}):
+            around = " -> ".join([*cycle, cycle[0]])
+            self._note(("services", cycle[0], "depends_on"), f"services depend on each other in a circle: {around}")
+
+    def _note(self, path: Path, message: str, hint: str = "") -> None:
+        at = path
+        while at and at not in self._places:
+            at = at[:-1]
+        self._inspection.add(self._places.get(at, (1, 1)), path, message, hint)
+
+
+def cycles(edges: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The circles of a graph, at least one for every group of nodes that reach each other; without recursion."""
+    done: set[str] = set()
+    for start in edges:
+        path: list[str] = []
+        on_path: set[str] = set()
+        stack = [(start, False)]
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                path.pop()
+                on_path.discard(node)
+                done.add(node)
+            elif node in on_path:
+                yield tuple(path[path.index(node) :])
+            elif node not in done:
+                path.append(node)
+                on_path.add(node)
+                stack.append((node, True))
+                stack.extend((each, False) for each in reversed(edges.get(node, ())))
