@@ -187,6 +187,10 @@ class ServiceAvailabilityManager:
                     self._loaded.set()
 
     def _take(self, update: Update) -> None:
+        if isinstance(update, StateChanged):
+            self._note_feed(update.state)
+            self._tell(FeedChanged(state=update.state, reason=update.reason))
+            return
         before = self._refresh()
         match update:
             case Transitioned(transition=transition):
@@ -202,16 +206,13 @@ class ServiceAvailabilityManager:
                 self._tell_others(before, transition.service)
             case Replaced(reason=reason):
                 self._tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
-            case StateChanged(state=state, reason=reason):
-                self._note_feed(state)
-                self._tell(FeedChanged(state=state, reason=reason))
 
     def _note_feed(self, state: FeedState) -> None:
         """The service that stands for the carrier is down while this process cannot reach it."""
-        lost = self._clock() if state is FeedState.LOST else None
-        if (lost is None) == (self._lost_at is None):
-            return
-        self._lost_at = lost
+        if state is not FeedState.LOST:
+            self._lost_at = None
+        elif self._lost_at is None:
+            self._lost_at = self._clock()
         before = self._refresh()
         service = self._carrier
         was, now = before.status(service), self._effective.status(service)
