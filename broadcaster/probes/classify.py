@@ -109,9 +109,11 @@ def _category(error: BaseException) -> Category | None:
             return Category.TLS
         case socket.gaierror():
             return Category.DNS
-        case UnicodeError():
+        case UnicodeDecodeError():
+            return Category.BAD_RESPONSE
+        case UnicodeError() if "idna" in str(error):
             # A host name that cannot be written as one: a label that is empty or too long.
-            return Category.DNS if "idna" in str(error) or "label" in str(error) else Category.BAD_RESPONSE
+            return Category.DNS
         case TimeoutError():
             return Category.TIMEOUT
         case ConnectionRefusedError():

@@ -30,35 +30,34 @@ async def connect_first(addresses: Iterable[Address]) -> socket.socket:
     waiting = deque(addresses)
     attempts: set[asyncio.Task[socket.socket]] = set()
     errors: list[OSError] = []
-    winner: socket.socket | None = None
+    winner: asyncio.Task[socket.socket] | None = None
     try:
-        while winner is None and (waiting or attempts):
+        while winner is None and (waiting or not all(each.done() for each in attempts)):
             if waiting:
                 attempts.add(asyncio.create_task(_connect(*waiting.popleft())))
-            timeout = STAGGER if waiting else None
-            done, _ = await asyncio.wait(attempts, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            for each in done:
-                try:
-                    connected = each.result()
-                except OSError as error:
-                    errors.append(error)
-                    attempts.discard(each)
-                    continue
-                if winner is None:
-                    winner = connected
-                    attempts.discard(each)
+            undecided = {each for each in attempts if not each.done()}
+            done, _ = await asyncio.wait(
+                undecided, timeout=STAGGER if waiting else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            errors += [error for each in done if isinstance(error := each.exception(), OSError)]
+            winner = next((each for each in done if each.exception() is None), None)
+    except BaseException:
+        winner = None
+        raise
     finally:
         for each in attempts:
             each.cancel()
-        # Ends at once: nothing in an attempt waits for anybody after a cancellation.
-        for late in await asyncio.gather(*attempts, return_exceptions=True):
-            if isinstance(late, socket.socket):
-                late.close()
+            each.add_done_callback(lambda ended: None if ended is winner else _close(ended))
     if winner is not None:
-        return winner
+        return winner.result()
     # A refusal comes from the host itself; that an address cannot be reached says more about our own network.
     errors.sort(key=lambda error: not isinstance(error, ConnectionRefusedError))
     raise next(iter(errors), OSError("the name has no address"))
+
+
+def _close(ended: asyncio.Task[socket.socket]) -> None:
+    if not ended.cancelled() and ended.exception() is None:
+        ended.result().close()
 
 
 async def _connect(family: int, address: tuple[str | int | bytes, ...]) -> socket.socket:

@@ -15,7 +15,7 @@ import httpx
 import msgspec
 
 from broadcaster.domain.model import Category
-from broadcaster.probes.classify import Finding, failed
+from broadcaster.probes.classify import Finding, classify, failed
 from broadcaster.probes.tls import ClientTls
 
 MAX_BODY = 64 * 1024
@@ -71,7 +71,7 @@ def http_meaning(error: Exception) -> Finding | None:
             return failed(Category.RESET if cut_off else Category.BAD_RESPONSE, str(error))
         case httpx.TooManyRedirects() | httpx.DecodingError():
             return failed(Category.BAD_RESPONSE, str(error))
-        case httpx.ReadError() | httpx.WriteError() if error.__cause__ is None:
+        case httpx.ReadError() | httpx.WriteError() if classify(error) is Category.INTERNAL:
             return failed(Category.RESET, str(error) or "the connection was lost")
         case httpx.InvalidURL() | httpx.UnsupportedProtocol():
             return failed(Category.INTERNAL, f"the URL cannot be used: {error}")

@@ -12,6 +12,8 @@ MAX_DETAIL = 300
 
 MASK = "***"
 
+_LOOKED_AT = 10 * MAX_DETAIL
+
 _SHORTEST = 4
 """Shorter secrets are masked by the shape of what surrounds them only: masking every 'a' would garble all else."""
 
@@ -40,6 +42,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     # Masking comes before cutting: half a secret is still half a secret.
     for secret in sorted(_spellings(secrets), key=len, reverse=True):
         text = text.replace(secret, MASK)
+    # The shapes look at a bounded text only: a body of a server's choosing could keep them busy for long.
+    text = text[:_LOOKED_AT]
     for shape, masked in _SHAPES:
         text = shape.sub(masked, text)
     text = " ".join("".join(each if each.isprintable() else " " for each in text).split())
@@ -69,5 +73,6 @@ def header_secrets(headers: Mapping[str, str]) -> set[str]:
 def _spellings(secrets: Iterable[str]) -> set[str]:
     written: set[str] = set()
     for secret in secrets:
-        written |= {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+        quoted = {repr(secret)[1:-1], repr(secret.encode(errors="replace"))[2:-1], json.dumps(secret)[1:-1]}
+        written |= {secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"), *quoted}
     return {each for each in written if len(each) >= _SHORTEST}

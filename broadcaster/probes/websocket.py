@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
@@ -21,7 +23,7 @@ from broadcaster.probes.redact import header_secrets, url_secrets
 from broadcaster.probes.tls import ClientTls
 
 MAX_MESSAGE = 64 * 1024
-"""Bytes a message the service sends by itself may have, such as a greeting; none is read."""
+"""Bytes a message may have that the service sends by itself, such as a greeting."""
 
 # websockets logs handshakes with all their headers at DEBUG; a logger outside the tree says nothing.
 _SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
@@ -68,10 +70,13 @@ class WebSocketLook(DrivenProbe):
         return Finding()
 
     async def _converse(self, opened: ClientConnection) -> None:
+        reading = asyncio.create_task(_discard(opened))
         try:
             if self._settings.ping:
                 await (await opened.ping())
         finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             # Not close(): that waits for the other side's goodbye.
             opened.transport.abort()
 
@@ -80,6 +85,9 @@ class WebSocketLook(DrivenProbe):
             case InvalidStatus():
                 status = error.response.status_code
                 return status_finding(status, f"the handshake was answered with status {status}")
+            case ConnectionClosed() if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                # It was us who closed: it speaks, and says more than a probe wants to hear.
+                return Finding()
             case ConnectionClosed() if error.rcvd is not None:
                 category = _CLOSE_CODES.get(error.rcvd.code, Category.RESET)
                 return failed(category, f"closed after the handshake: {error}")
@@ -92,6 +100,12 @@ class WebSocketLook(DrivenProbe):
             case InvalidHandshake():
                 return failed(Category.BAD_RESPONSE, describe(error))
         return None
+
+
+async def _discard(opened: ClientConnection) -> None:
+    """Reads what the service sends by itself: unread, it would in the end keep the pong from being read."""
+    async for _ in opened:
+        pass
 
 
 class _Connect(connect):

@@ -1,4 +1,4 @@
-"""Real Redis and PostgreSQL servers for tests, each a process of its own on a free loopback port.
+"""Real Redis, PostgreSQL and ClickHouse servers for tests, each a process of its own on a free loopback port.
 
 ::
 
@@ -225,6 +225,16 @@ class PostgresServer(ServerProcess):
         if done.returncode:
             raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
 
+    def present(self, certificate: Path, key: Path) -> None:
+        """Makes the server offer TLS with this certificate from its next start on."""
+        for name, file in (("ssl_cert_file", certificate), ("ssl_key_file", key)):
+            # PostgreSQL takes no key that others may read, and it must be able to read it itself.
+            own = Path(shutil.copy(file, self.data_dir / file.name))
+            own.chmod(0o600)
+            os.chown(own, *self._owner)
+            self.options[name] = str(own)
+        self.options["ssl"] = "on"
+
     def _tied_command(self) -> list[str]:
         uid, gid = self._owner
         return tied_command(self._command(), uid=uid, gid=gid)
@@ -245,6 +255,61 @@ class PostgresServer(ServerProcess):
             connection = await asyncpg.connect(self.url, ssl=False)
             await connection.close()
             return True
+        return False
+
+
+class ClickHouseServer(ServerProcess):
+    """A ClickHouse server; see ``clickhouse_server``. User ``probe`` has a password, ``default`` has none."""
+
+    user = "probe"
+    password = "open sesame"
+
+    def __init__(self, data_dir: Path, port: int, *, binary: str, options: Mapping[str, str]) -> None:
+        super().__init__(data_dir, port)
+        self._binary = binary
+        self._options = options
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def configure(self) -> None:
+        """Writes the configuration into the data directory."""
+        settings = {
+            "listen_host": LOOPBACK,
+            "http_port": str(self.port),
+            "tcp_port": str(free_port()),
+            "path": f"{self.data_dir}/",
+            "tmp_path": f"{self.data_dir}/tmp/",
+            "user_files_path": f"{self.data_dir}/user_files/",
+            "users_config": "users.xml",
+            "default_profile": "default",
+            "default_database": "default",
+            "mark_cache_size": "5368709",
+            "logger": "<level>warning</level><console>true</console>",
+        } | dict(self._options)
+        (self.data_dir / "config.xml").write_text(f"<yandex>{_elements(settings)}</yandex>")
+        user = "<networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>"
+        users = {
+            name: f"<password>{word}</password>{user}" for name, word in (("default", ""), ("probe", self.password))
+        }
+        rules = {"profiles": "<default/>", "quotas": "<default/>", "users": _elements(users)}
+        (self.data_dir / "users.xml").write_text(f"<yandex>{_elements(rules)}</yandex>")
+
+    def _command(self) -> list[str]:
+        return [self._binary, f"--config-file={self.data_dir / 'config.xml'}"]
+
+    async def _is_ready(self) -> bool:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+            try:
+                writer.write(b"GET /ping HTTP/1.0\r\n\r\n")
+                answer = await reader.read()
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
+            return answer.endswith(b"Ok.\n")
         return False
 
 
@@ -310,6 +375,38 @@ async def postgres_server(
             if server.is_running:
                 server.resume()
             await server.stop()
+
+
+def clickhouse_binary() -> str | None:
+    """The path of ``clickhouse-server``, None where it is not on PATH."""
+    return shutil.which("clickhouse-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+@asynccontextmanager
+async def clickhouse_server(
+    port: int | None = None, *, options: Mapping[str, str] | None = None
+) -> AsyncIterator[ClickHouseServer]:
+    """A running ClickHouse. Raises RuntimeError where none is installed: ask ``clickhouse_binary`` before.
+
+    ``options`` are elements of its configuration.
+    """
+    binary = clickhouse_binary()
+    if binary is None:
+        raise RuntimeError("no clickhouse-server on PATH")
+    with tempfile.TemporaryDirectory(prefix="clickhouse-", ignore_cleanup_errors=True) as folder:
+        directory = Path(folder) / "data"
+        directory.mkdir()
+        server = ClickHouseServer(directory, port or free_port(), binary=binary, options=options or {})
+        server.configure()
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.kill()
+
+
+def _elements(values: Mapping[str, str]) -> str:
+    return "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
 
 
 def _postgres_binaries(folder: Path) -> Path:
