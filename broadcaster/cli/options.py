@@ -9,8 +9,12 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from broadcaster.config.environment import REDIS_SCHEMES
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
+from broadcaster.config.tree import closest
+from broadcaster.config.urls import url_fault
+from broadcaster.domain.errors import ConfigError, Problem
 
 CONFIG_VARIABLE = "BROADCASTER_CONFIG"
 DEFAULT_CONFIG = Path("services.yaml")
@@ -39,5 +43,22 @@ def find_settings(config: Path | None) -> Settings:
 
 
 def find_redis(redis_url: str | None, settings: Settings) -> str:
-    """The flag, else the environment, else the file, else this machine."""
+    """The flag, else the environment, else the file, else this machine. Raises ConfigError for a flag that is no URL."""
+    fault = url_fault(redis_url, REDIS_SCHEMES) if redis_url else ""
+    if fault:
+        hint = "must begin with redis://, rediss:// or unix://"
+        raise ConfigError("--redis-url", [Problem(line=0, column=0, path="", message=fault, hint=hint)])
     return redis_url or os.environ.get("REDIS_URL") or settings.redis.url or DEFAULT_REDIS_URL
+
+
+def selected(config: Path | None, settings: Settings, services: tuple[str, ...]) -> tuple[str, ...]:
+    """The services named, or all of the file. Raises ConfigError for a name that the file does not have."""
+    known = tuple(settings.services)
+    problems = [
+        Problem(line=0, column=0, path="", message=f"no service is called {name!r}", hint=closest(name, known))
+        for name in services
+        if name not in settings.services
+    ]
+    if problems:
+        raise ConfigError(str(config_path(config, os.environ)), problems)
+    return tuple(dict.fromkeys(services)) or known

@@ -1,0 +1,131 @@
+"""``broadcaster status``: the snapshot as a table, and as an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import msgspec
+
+from broadcaster.cli.logs import configure_logging
+from broadcaster.cli.options import ConfigPath, OutputFormat, RedisUrl, find_redis, find_settings
+from broadcaster.cli.output import STATUS_COLOURS, Cell, milliseconds, put, put_json, say, table, wants_colour
+from broadcaster.config.durations import format_duration
+from broadcaster.config.settings import Settings
+from broadcaster.domain.freshness import effective
+from broadcaster.domain.model import Category, Criticality, FeedState, Position, Snapshot, Status
+from broadcaster.store.base import Reading
+from broadcaster.store.redis import RedisStore
+
+ALL_UP, DEGRADED, DOWN = 0, 3, 4
+
+HEADER = ("SERVICE", "STATUS", "SINCE", "OBSERVED", "LATENCY", "CRITICALITY", "CATEGORY", "DETAIL")
+
+
+class ServiceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A service as operators see it. Times are Unix seconds, ``age`` the seconds since its last observation."""
+
+    service: str
+    status: Status
+    criticality: Criticality
+    since: float | None
+    observed_at: float | None
+    age: float | None
+    category: Category | None
+    detail: str
+    latency: float | None
+    owner: str
+    runbook: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it, as of ``position``. ``feed`` is ``unwatched`` while no worker is heard: states may be old."""
+
+    position: Position
+    at: float
+    feed: FeedState
+    services: tuple[ServiceLine, ...]
+
+
+def status(*, config: ConfigPath = None, redis_url: RedisUrl = None, output: OutputFormat = "text") -> int:
+    """Show what is known of every service now.
+
+    Exits with 0 if all are up, 3 if one is degraded, unknown or an optional one down, 4 if a critical one is down, and
+    5 if Redis cannot be reached.
+    """
+    configure_logging("warning")
+    settings = find_settings(config)
+    reading = asyncio.run(_read(settings, find_redis(redis_url, settings)))
+    report = report_on(settings, reading, time.time())
+    if output == "json":
+        put_json(report)
+    else:
+        put(*lines(report, colour=wants_colour(sys.stdout)))
+        if report.feed is not FeedState.LIVE:
+            say("no worker is heard ('broadcaster probe'): nobody watches these services now")
+    return exit_code(report)
+
+
+async def _read(settings: Settings, redis_url: str) -> Reading:
+    async with RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout) as store:
+        return await store.read()
+
+
+def report_on(settings: Settings, reading: Reading, now: float) -> Report:
+    """What may be told of the services of the file; an observation that is too old makes its service unknown."""
+    expires_after = {name: each.expires_after for name, each in settings.services.items()}
+    snapshot = effective(reading.snapshot, now=now, expires_after=expires_after)
+    heard = reading.heartbeat_age is not None and reading.heartbeat_age <= settings.feed.stale_after
+    return Report(
+        position=snapshot.position,
+        at=now,
+        feed=FeedState.LIVE if heard else FeedState.UNWATCHED,
+        services=tuple(_line(settings, snapshot, name, now) for name in settings.services),
+    )
+
+
+def _line(settings: Settings, snapshot: Snapshot, name: str, now: float) -> ServiceLine:
+    state, service = snapshot.state(name), settings.services[name]
+    return ServiceLine(
+        service=name,
+        status=state.status,
+        criticality=service.criticality,
+        since=state.since or None,
+        observed_at=state.observed_at,
+        age=None if state.observed_at is None else round(max(0.0, now - state.observed_at), 3),
+        category=state.category,
+        detail=state.detail,
+        latency=state.latency,
+        owner=service.owner,
+        runbook=service.runbook,
+    )
+
+
+def lines(report: Report, *, colour: bool) -> list[str]:
+    """The table for people."""
+    rows = [
+        (
+            Cell(each.service),
+            Cell(each.status.value, STATUS_COLOURS[each.status]),
+            Cell("" if each.since is None else f"{_ago(report.at - each.since)} ago"),
+            Cell("never" if each.age is None else f"{_ago(each.age)} ago"),
+            Cell(milliseconds(each.latency)),
+            Cell(each.criticality.value),
+            Cell(each.category.value if each.category else ""),
+            Cell(each.detail),
+        )
+        for each in report.services
+    ]
+    return table(HEADER, rows, colour=colour)
+
+
+def exit_code(report: Report) -> int:
+    """The worst there is, as the exit code that stands for it."""
+    if any(each.status is Status.DOWN and each.criticality is Criticality.CRITICAL for each in report.services):
+        return DOWN
+    return ALL_UP if all(each.status is Status.UP for each in report.services) else DEGRADED
+
+
+def _ago(seconds: float) -> str:
+    return format_duration(max(0.0, seconds))
