@@ -9,14 +9,23 @@ import msgspec
 from broadcaster.domain.model import Category, ServiceState, Snapshot, Status
 
 
+class Carrier(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader's own evidence of the carrier: which service stands for it, and since when it is reached or lost."""
+
+    service: str
+    is_reached: bool
+    since: float
+
+
 def effective(
-    snapshot: Snapshot, *, now: float, expires_after: Mapping[str, float], lost_carrier: str = "", lost_at: float = 0.0
+    snapshot: Snapshot, *, now: float, expires_after: Mapping[str, float], carrier: Carrier | None = None
 ) -> Snapshot:
     """The snapshot as it may be told (invariants 4 and 5).
 
     A service whose last observation is older than its ``expires_after`` seconds is ``unknown``; so is one that was
-    never observed. ``lost_carrier`` names the service that stands for the carrier while the reader cannot reach it
-    ('' while it can): that one is down since ``lost_at``. Returns ``snapshot`` itself where nothing differs.
+    never observed. The carrier's service is down while the reader cannot reach it, whatever was said before; while
+    the reader reaches it, that is an observation where there is no other. Returns ``snapshot`` itself where nothing
+    differs.
     """
     changed: dict[str, ServiceState] = {}
     for name, state in snapshot.services.items():
@@ -26,15 +35,22 @@ def effective(
             changed[name] = msgspec.structs.replace(
                 state, status=Status.UNKNOWN, since=since, category=None, detail="", latency=None
             )
-    if lost_carrier:
-        changed[lost_carrier] = msgspec.structs.replace(
-            snapshot.state(lost_carrier),
-            status=Status.DOWN,
-            since=lost_at,
-            category=Category.UNREACHABLE,
-            detail="this node does not reach the carrier",
-            latency=None,
-        )
+    if carrier is not None and carrier.service:
+        state = changed.get(carrier.service) or snapshot.state(carrier.service)
+        if not carrier.is_reached:
+            changed[carrier.service] = msgspec.structs.replace(
+                state,
+                status=Status.DOWN,
+                since=carrier.since,
+                observed_at=now,
+                category=Category.UNREACHABLE,
+                detail="this node does not reach the carrier",
+                latency=None,
+            )
+        elif state.status is Status.UNKNOWN:
+            changed[carrier.service] = msgspec.structs.replace(
+                state, status=Status.UP, since=carrier.since, observed_at=now
+            )
     if not changed:
         return snapshot
     return Snapshot(position=snapshot.position, services={**snapshot.services, **changed})

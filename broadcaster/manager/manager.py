@@ -19,7 +19,7 @@ from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.domain.admission import Admission, admit
 from broadcaster.domain.features import FeatureState, feature_states
-from broadcaster.domain.freshness import effective
+from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
     Catalogue,
     EventKind,
@@ -98,7 +98,7 @@ class ServiceAvailabilityManager:
         self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
         self._clock = clock
         self._feed = Feed(store, settings.feed)
-        self._lost_at: float | None = None
+        self._evidence: Carrier | None = None
         self._effective = self._judge()
         self._admission: tuple[Snapshot, Admission] | None = None
         self._listeners: list[Callable[[Change], None]] = []
@@ -208,15 +208,14 @@ class ServiceAvailabilityManager:
                 self._tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
 
     def _note_feed(self, state: FeedState) -> None:
-        """The service that stands for the carrier is down while this process cannot reach it."""
-        if state is not FeedState.LOST:
-            self._lost_at = None
-        elif self._lost_at is None:
-            self._lost_at = self._clock()
+        """Reaching the carrier, or not, is first-hand evidence of the service that stands for it."""
+        is_reached = state is not FeedState.LOST
+        if self._evidence is None or self._evidence.is_reached is not is_reached:
+            self._evidence = Carrier(service=self._carrier, is_reached=is_reached, since=self._clock())
         before = self._refresh()
         service = self._carrier
         was, now = before.status(service), self._effective.status(service)
-        if service and was is not now and now is not Status.UNKNOWN:
+        if was is not now and now is not Status.UNKNOWN:
             self._tell(
                 ServiceChanged(
                     service=service,
@@ -252,8 +251,7 @@ class ServiceAvailabilityManager:
             self._feed.snapshot,
             now=self._clock(),
             expires_after=self._expires_after,
-            lost_carrier="" if self._lost_at is None else self._carrier,
-            lost_at=self._lost_at or 0.0,
+            carrier=self._evidence,
         )
 
     def _tell(self, change: Change) -> None:

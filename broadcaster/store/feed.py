@@ -149,6 +149,8 @@ class Feed:
     async def _catch_up(self, snapshot: Snapshot) -> AsyncGenerator[Update, None]:
         """Brings the replica to ``snapshot`` or beyond: by replay where possible, so that no transition is skipped."""
         mine = self._replica.position
+        if mine.epoch and not snapshot.position.epoch:
+            return  # empty is not news: a worker is about to seed it with what is known
         if snapshot.position == mine:
             self._replica.load(snapshot)  # the same states, newer times of observation
             return
@@ -179,8 +181,8 @@ class Feed:
             # Nothing came; but records other than heartbeats may have kept us busy past the time: ask all the same.
             asked_at = loop.time()
             reading = await self._ask()
-            age = reading.heartbeat_age
-            if (age is not None and age < self._interval) or reading.snapshot.position != self._replica.position:
+            age, its = reading.heartbeat_age, reading.snapshot.position
+            if (age is not None and age < self._interval) or (its.epoch and its != self._replica.position):
                 raise _Interrupted("the subscription is mute")
             if self._state is FeedState.LIVE and loop.time() - self._heard_at >= self._stale_after:
                 yield self._become(FeedState.UNWATCHED, "no worker is heard")

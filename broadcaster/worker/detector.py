@@ -55,6 +55,12 @@ class Detector:
     def __repr__(self) -> str:
         return f"Detector({self._service!r}, {self.state.status})"
 
+    def adopt(self, status: Status) -> None:
+        """Goes on from what somebody else concluded: evidence against it is counted anew."""
+        if status is not self.state.status:
+            log.info("status_adopted", service=self._service, was=self.state.status.value, status=status.value)
+            self.state = DetectorState(status=status)
+
     async def run(self) -> None:
         """Watches until cancelled. Probes never overlap; the wait is from the start of one to the start of the next."""
         loop = asyncio.get_running_loop()

@@ -29,7 +29,8 @@ class Publisher:
 
     ``carrier`` names the service that stands for the carrier itself ('' for none): whoever can commit that it is
     down has just reached it, so that conclusion waits until it has stood for ``settle`` seconds since the carrier
-    last failed to answer.
+    last failed to answer. ``on_adopted`` is told what the carrier says of a service where that does
+    not come from here.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Publisher:
         interval: float = 1.0,
         carrier: str = "",
         settle: float = 0.0,
+        on_adopted: Callable[[str, Status], None] = lambda service, status: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -47,11 +49,13 @@ class Publisher:
         self._interval = interval
         self._carrier = carrier
         self._settle = settle
+        self._on_adopted = on_adopted
         self._clock = clock
         self._known = Snapshot()
         self._concluded: dict[str, Decision] = {}
         self._pending: dict[str, _Pending] = {}
         self._observed: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
         self._reachable_since = clock()
         self._reachable = True
         self._wake = asyncio.Event()
@@ -76,7 +80,7 @@ class Publisher:
 
     def observed(self, observation: Observation) -> None:
         """Notes that a service was looked at, for the next heartbeat."""
-        self._observed[observation.service] = observation.at
+        self._observed[observation.service] = self._seen[observation.service] = observation.at
 
     def publish(self, decision: Decision) -> None:
         """Queues a conclusion, in place of an earlier one of the same service that is still waiting."""
@@ -144,6 +148,9 @@ class Publisher:
         state = self._known.state(pending.decision.service)
         if state.status is pending.decision.status:
             return True
+        if state.since >= pending.decision.at:
+            self._adopt(pending.decision.service, state.status)
+            return True
         decision = msgspec.structs.replace(
             pending.decision,
             previous=state.status,
@@ -176,7 +183,11 @@ class Publisher:
     async def _seed(self, written: Written) -> None:
         """The carrier lost what we know: begin a new epoch with it. If somebody else was first, theirs stands."""
         reason = "empty" if written.outcome is Outcome.UNSEEDED else "rewound"
-        known = {name: state for name, state in self._known.services.items() if state.revision}
+        known = {
+            name: msgspec.structs.replace(state, observed_at=self._seen.get(name, state.observed_at))
+            for name, state in self._known.services.items()
+            if state.revision
+        }
         now = self._clock()
         seeded = await self._store.seed(
             Snapshot(services=known),
@@ -192,13 +203,21 @@ class Publisher:
     async def _reload(self) -> None:
         """Takes over what the carrier holds, and brings up again those of our conclusions that are newer."""
         await self.load()
-        for service, decision in self._concluded.items():
-            state = self._known.state(service)
+        for service in self._known.services.keys() | self._seen.keys():
+            if service in self._pending:
+                continue
+            state, decision = self._known.state(service), self._concluded.get(service)
             # Only newer ones: two workers that disagree would otherwise overrule each other without end.
-            outdated = state.status is not decision.status and state.since < decision.at
-            if service not in self._pending and outdated:
+            if decision is not None and state.status is not decision.status and state.since < decision.at:
                 log.warning("conclusion_repeated", service=service, status=decision.status.value)
                 self.publish(decision)
+            elif decision is None or state.status is not decision.status:
+                self._adopt(service, state.status)
+
+    def _adopt(self, service: str, status: Status) -> None:
+        """What the carrier says stands: what we go on to see is to be judged against that."""
+        self._concluded.pop(service, None)
+        self._on_adopted(service, status)
 
     def _remember(self, decision: Decision, position: Position) -> None:
         held = self._known.state(decision.service)

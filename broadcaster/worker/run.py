@@ -59,12 +59,14 @@ async def watch(settings: Settings, store: Store, *, worker: str = "") -> None:
     """Probes every service and publishes what is concluded, until cancelled; then commits what is still waiting."""
     worker = worker or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
     carrier = settings.services.get(settings.redis.service)
+    detectors: dict[str, Detector] = {}
     publisher = Publisher(
         store,
         worker=worker,
         interval=settings.feed.heartbeat_interval,
         carrier=settings.redis.service,
         settle=0.0 if carrier is None else carrier.rise * carrier.interval + carrier.attempt_timeout,
+        on_adopted=lambda service, status: detectors[service].adopt(status),
     )
     known = await _known(publisher)
     probes = {name: make_probe(name, each) for name, each in settings.services.items()}
@@ -73,7 +75,7 @@ async def watch(settings: Settings, store: Store, *, worker: str = "") -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(publisher.run(), name="publisher")
             for name, probe in probes.items():
-                detector = Detector(
+                detectors[name] = Detector(
                     name,
                     settings.services[name],
                     probe,
@@ -81,7 +83,7 @@ async def watch(settings: Settings, store: Store, *, worker: str = "") -> None:
                     on_observation=publisher.observed,
                     on_decision=publisher.publish,
                 )
-                tasks.create_task(detector.run(), name=f"detector {name}")
+                tasks.create_task(detectors[name].run(), name=f"detector {name}")
     finally:
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(FLUSH_SECONDS):

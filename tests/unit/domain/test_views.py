@@ -6,7 +6,7 @@ import pytest
 
 from broadcaster.domain.admission import Verdict, admit
 from broadcaster.domain.features import FeatureStatus, feature_states, roots
-from broadcaster.domain.freshness import effective
+from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
     Catalogue,
     Criticality,
@@ -169,8 +169,21 @@ def test_a_down_service_that_is_no_longer_observed_is_unknown() -> None:
 
 def test_a_reader_that_lost_the_carrier_tells_its_service_down() -> None:
     """First-hand evidence, laid over whatever the snapshot says."""
-    seen = effective(snapshot(), now=100.0, expires_after={}, lost_carrier="db", lost_at=95.0)
+    lost = Carrier(service="db", is_reached=False, since=95.0)
+    seen = effective(snapshot(), now=100.0, expires_after={}, carrier=lost)
     assert (seen.status("db"), seen.state("db").since) == (Status.DOWN, 95.0)
     assert seen.status("auth") is Status.UP
+
+
+@pytest.mark.parametrize(("said", "expected"), [("unknown", "up"), ("up", "up"), ("degraded", "degraded")])
+def test_reaching_the_carrier_is_an_observation_where_there_is_no_other(said: str, expected: str) -> None:
+    """Who reads from it knows that it is there; what workers say of it counts for more."""
+    reached = Carrier(service="db", is_reached=True, since=95.0)
+    seen = effective(snapshot(db=said), now=100.0, expires_after={}, carrier=reached)
+    assert seen.status("db").value == expected
+
+
+def test_nothing_to_judge_leaves_the_snapshot_alone() -> None:
+    """The same object, so that readers may cache by identity."""
     fresh = snapshot()
     assert effective(fresh, now=100.0, expires_after={}) is fresh

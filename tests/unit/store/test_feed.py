@@ -258,6 +258,22 @@ async def test_a_new_epoch_replaces_the_replica(store: MemoryStore, writer: Writ
     assert reader.feed.position == Position("e2", 2)
 
 
+async def test_an_empty_carrier_takes_nothing_away(store: MemoryStore, writer: Writer) -> None:
+    """A carrier that came back empty says nothing new: what is known stays until it is seeded."""
+    await writer.seed("e1", "auth")
+    async with Reader(store) as reader:
+        await reader.until(lambda: reader.reasons == ["first"])
+        store.fail()
+        await reader.until(lambda: reader.states[-1] is FeedState.LOST)
+        store.wipe()
+        store.heal()
+        await reader.until(lambda: reader.states[-1] is FeedState.UNWATCHED)
+        assert reader.feed.snapshot.status("auth") is Status.UP
+        await writer.seed("e2", "auth", "chat")
+        await reader.until(lambda: reader.reasons == ["first", "new epoch"])
+    assert reader.feed.position == Position("e2", 2)
+
+
 async def test_a_rewound_carrier_is_believed(store: MemoryStore, writer: Writer) -> None:
     """A carrier that lost its tail says less than the reader knew: what it holds is the truth."""
     await writer.seed("e1")

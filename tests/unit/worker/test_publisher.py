@@ -191,7 +191,15 @@ async def test_two_workers_that_agree_make_one_event(store: MemoryStore, clock: 
 
 async def test_two_workers_that_disagree_do_not_overrule_each_other_forever(store: MemoryStore, clock: Clock) -> None:
     """The later conclusion stands; learning of it is no reason to repeat the older one."""
-    first, second = make(store, clock, "w1"), make(store, clock, "w2")
+    adopted: list[tuple[str, Status]] = []
+    first = Publisher(
+        store,
+        worker="w1",
+        interval=BEAT,
+        on_adopted=lambda service, status: adopted.append((service, status)),
+        clock=clock,
+    )
+    second = make(store, clock, "w2")
     async with running(first), running(second):
         first.publish(concluded("auth", Status.UP, 1.0))
         await until(lambda: first.is_idle)
@@ -200,7 +208,44 @@ async def test_two_workers_that_disagree_do_not_overrule_each_other_forever(stor
         await until(lambda: first.known.position == second.known.position)
         first.publish(concluded("chat", Status.UP, 3.0))
         await until(lambda: first.is_idle)
+    assert adopted[-1] == ("auth", Status.DOWN)
     assert await told(store) == [("auth", EventKind.UP), ("auth", EventKind.DOWN), ("chat", EventKind.UP)]
+
+
+async def test_what_another_worker_concluded_is_adopted_without_a_conclusion_of_ones_own(
+    store: MemoryStore, clock: Clock
+) -> None:
+    """A worker that only ever saw the service well learns that it is down, and can see it recover."""
+    adopted: dict[str, Status] = {}
+    watching = Publisher(store, worker="w1", interval=BEAT, on_adopted=adopted.__setitem__, clock=clock)
+    other = make(store, clock, "w2")
+    async with running(watching), running(other):
+        other.publish(concluded("auth", Status.UP, 1.0))
+        watching.observed(Observation(service="auth", at=1.5, outcome=model.Outcome.OK, latency=0.1))
+        await until(lambda: adopted.get("auth") is Status.UP)
+        other.publish(concluded("auth", Status.DOWN, 2.0, Status.UP))
+        await until(lambda: adopted.get("auth") is Status.DOWN)
+
+
+async def test_an_older_conclusion_does_not_overrule_a_newer_commit(store: MemoryStore, clock: Clock) -> None:
+    """It lost the race, and its evidence is the older: the newer conclusion stands and is adopted."""
+    adopted: list[tuple[str, Status]] = []
+    late = Publisher(
+        store,
+        worker="w1",
+        interval=BEAT,
+        on_adopted=lambda service, status: adopted.append((service, status)),
+        clock=clock,
+    )
+    other = make(store, clock, "w2")
+    async with running(other):
+        other.publish(concluded("auth", Status.UP, 5.0))
+        await until(lambda: other.is_idle)
+        late.publish(concluded("auth", Status.DOWN, 4.0))
+        async with running(late):
+            await until(lambda: late.is_idle)
+    assert await told(store) == [("auth", EventKind.UP)]
+    assert adopted[-1] == ("auth", Status.UP)
 
 
 async def test_the_carriers_own_outage_is_not_announced_by_those_who_reach_it(store: MemoryStore, clock: Clock) -> None:
