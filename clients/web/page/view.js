@@ -1,0 +1,215 @@
+// The page's elements. Everything the server said enters as text, never as markup.
+
+import * as words from "./words.js";
+
+const EVENTS_KEPT = 50;
+const SVG = "http://www.w3.org/2000/svg";
+
+const EVENT_ICONS = {
+  up: "up",
+  recovered: "up",
+  degraded: "degraded",
+  down: "down",
+  unknown: "unknown",
+  feed: "link",
+  link: "link",
+};
+const EVENT_WORDS = {
+  up: "Up",
+  recovered: "Recovered",
+  degraded: "Degraded",
+  down: "Down",
+  unknown: "Not known",
+  feed: "Status feed",
+  link: "This page",
+};
+
+const find = (id) => document.getElementById(id);
+
+export class View {
+  #rows = new Map();
+  #times = new Set();
+  #overall = find("overall");
+  #headline = find("headline");
+  #subline = find("subline");
+  #freshness = find("freshness");
+  #freshnessText = find("freshness-text");
+  #retry = find("retry");
+  #announcer = find("announcer");
+  #events = find("events");
+
+  onRetry(callback) {
+    this.#retry.addEventListener("click", callback);
+  }
+
+  showOverall({ level, headline, subline }) {
+    if (this.#overall.dataset.level !== level) {
+      this.#overall.dataset.level = level;
+      this.#overall.querySelector("use").setAttribute("href", `#icon-${level}`);
+    }
+    setText(this.#headline, headline);
+    setText(this.#subline, subline);
+    const name = `${headline} – Service status`;
+    if (document.title !== name) {
+      document.title = name;
+    }
+  }
+
+  // ``state`` is a feed state, or "pending" or "gone" for the page's own connection.
+  showFreshness(state, text, { canRetry }) {
+    this.#freshness.dataset.feed = state;
+    setText(this.#freshnessText, text);
+    this.#retry.classList.toggle("inert", !canRetry);
+    this.#retry.disabled = !canRetry;
+    this.#retry.tabIndex = canRetry ? 0 : -1;
+  }
+
+  showBoard(replica, isOld) {
+    find("board").hidden = false;
+    find("board").classList.toggle("old", isOld);
+    this.#showRows(find("features"), "feature", [...replica.features.values()], (feature) => ({
+      level: words.levelOf(feature.status),
+      title: words.title(feature),
+      detail: words.featureDetail(feature, replica.services),
+      word: words.statusWord(feature.status),
+    }));
+    this.#showRows(find("services"), "service", [...replica.services.values()], (service) => ({
+      level: words.levelOf(service.status),
+      title: words.title(service),
+      detail: words.serviceDetail(service),
+      word: words.statusWord(service.status),
+      since: service.since,
+    }));
+    find("features-title").parentElement.hidden = replica.features.size === 0;
+  }
+
+  addEvent({ kind, at, text, affects, before, local }) {
+    find("no-events").hidden = true;
+    const item = element("li", "event");
+    item.dataset.level = EVENT_ICONS[kind] ?? "unknown";
+    item.append(badge(EVENT_ICONS[kind] ?? "unknown"));
+    const body = element("div", "event-body");
+    const head = element("p", "event-head");
+    head.append(element("span", "word", EVENT_WORDS[kind] ?? "Changed"), this.#time(at, words.ago));
+    body.append(head, element("p", "event-text", text));
+    const notes = affects.map((each) => `${each.title}: ${words.statusWord(each.status).toLowerCase()}`);
+    if (before) {
+      notes.push("Found when this page connected");
+    }
+    if (local) {
+      notes.push("Seen by this server itself");
+    }
+    if (notes.length) {
+      body.append(element("p", "event-notes", notes.join(" · ")));
+    }
+    item.append(body);
+    this.#events.prepend(item);
+    while (this.#events.children.length > EVENTS_KEPT) {
+      const last = this.#events.lastElementChild;
+      this.#times.delete(last.querySelector("time"));
+      last.remove();
+    }
+  }
+
+  announce(text) {
+    this.#announcer.textContent = text;
+  }
+
+  // Relative times grow old; ``now`` is the server's clock, in milliseconds.
+  tick(now) {
+    for (const time of this.#times) {
+      const at = Date.parse(time.dateTime);
+      setText(time, Number.isNaN(at) ? "" : time.say((now - at) / 1000));
+    }
+  }
+
+  #showRows(list, kind, views, describe) {
+    const wanted = new Set(views.map((view) => `${kind} ${view.name}`));
+    for (const [key, row] of this.#rows) {
+      if (key.startsWith(`${kind} `) && !wanted.has(key)) {
+        this.#times.delete(row.time);
+        row.item.remove();
+        this.#rows.delete(key);
+      }
+    }
+    views.forEach((view, index) => {
+      const key = `${kind} ${view.name}`;
+      let row = this.#rows.get(key);
+      if (row === undefined) {
+        row = this.#makeRow(kind === "service");
+        this.#rows.set(key, row);
+      }
+      if (list.children[index] !== row.item) {
+        list.insertBefore(row.item, list.children[index] ?? null);
+      }
+      const { level, title, detail, word, since } = describe(view);
+      row.item.dataset.level = level;
+      row.item.dataset.name = view.name;
+      row.icon.setAttribute("href", `#icon-${level}`);
+      setText(row.title, title);
+      setText(row.detail, detail);
+      setText(row.word, word);
+      if (row.time) {
+        setTime(row.time, since);
+      }
+    });
+  }
+
+  #makeRow(isTimed) {
+    const item = element("li", "row");
+    const mark = badge("unknown");
+    const main = element("div", "row-main");
+    const heading = element("p", "row-title");
+    const detail = element("p", "row-detail");
+    main.append(heading, detail);
+    const state = element("p", "row-state");
+    const word = element("span", "word");
+    state.append(word);
+    const time = isTimed ? this.#time("", (seconds) => `for ${words.span(seconds)}`) : null;
+    if (time) {
+      state.append(time);
+    }
+    item.append(mark, main, state);
+    return { item, icon: mark.querySelector("use"), title: heading, detail, word, time };
+  }
+
+  #time(at, say) {
+    const time = document.createElement("time");
+    time.say = say;
+    setTime(time, at);
+    this.#times.add(time);
+    return time;
+  }
+}
+
+function element(name, className, text = "") {
+  const made = document.createElement(name);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+function badge(icon) {
+  const made = element("span", "badge");
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${icon}`);
+  svg.append(use);
+  made.append(svg);
+  return made;
+}
+
+function setText(node, text) {
+  if (node.textContent !== text) {
+    node.textContent = text;
+  }
+}
+
+function setTime(time, at) {
+  const known = at && !Number.isNaN(Date.parse(at));
+  if (time.dateTime !== (known ? at : "")) {
+    time.dateTime = known ? at : "";
+    time.title = known ? new Date(at).toLocaleString() : "";
+  }
+}
