@@ -20,7 +20,7 @@ export class Replica {
     return this.position !== null;
   }
 
-  // Takes one decoded message. Returns what happened, oldest first: [{kind, at, text, affects, before, local}].
+  // Takes one decoded message. Returns what happened, oldest first: [{kind, title, at, text, affects, before, local}].
   apply(message) {
     switch (message?.type) {
       case "welcome":
@@ -49,6 +49,7 @@ export class Replica {
       if (isNews && !(before !== null && known === undefined && service.status === "up")) {
         happened.push({
           kind: becameKind(service.status, known?.status),
+          title: title(service),
           at: service.since ?? message.at,
           text: becameText(service),
           affects: [],
@@ -82,6 +83,7 @@ export class Replica {
     return [
       {
         kind: message.kind,
+        title: title(message.service),
         at: message.at,
         text: message.text || becameText(message.service),
         affects,

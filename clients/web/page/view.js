@@ -83,14 +83,16 @@ export class View {
     find("features-title").parentElement.hidden = replica.features.size === 0;
   }
 
-  addEvent({ kind, at, text, affects, before, local }) {
+  addEvent({ kind, title = "", at, text, affects, before, local }) {
     find("no-events").hidden = true;
     const item = element("li", "event");
     item.dataset.level = EVENT_ICONS[kind] ?? "unknown";
     item.append(badge(EVENT_ICONS[kind] ?? "unknown"));
     const body = element("div", "event-body");
     const head = element("p", "event-head");
-    head.append(element("span", "word", EVENT_WORDS[kind] ?? "Changed"), this.#time(at, words.ago));
+    const name = element("span", "event-title", title && `${title} `);
+    name.append(element("span", "word", EVENT_WORDS[kind] ?? "Changed"));
+    head.append(name, this.#time(at, words.ago));
     body.append(head, element("p", "event-text", text));
     const notes = affects.map((each) => `${each.title}: ${words.statusWord(each.status).toLowerCase()}`);
     if (before) {
@@ -158,10 +160,8 @@ export class View {
   #makeRow(isTimed) {
     const item = element("li", "row");
     const mark = badge("unknown");
-    const main = element("div", "row-main");
     const heading = element("p", "row-title");
     const detail = element("p", "row-detail");
-    main.append(heading, detail);
     const state = element("p", "row-state");
     const word = element("span", "word");
     state.append(word);
@@ -169,7 +169,7 @@ export class View {
     if (time) {
       state.append(time);
     }
-    item.append(mark, main, state);
+    item.append(mark, heading, detail, state);
     return { item, icon: mark.querySelector("use"), title: heading, detail, word, time };
   }
 
