@@ -158,7 +158,7 @@ async def serve_picows(port: int, control: int, size: int) -> None:
     payload = b"x" * (size - 4)
     transports: set[picows.WSTransport] = set()
 
-    class Listener(picows.WSListener):  # type: ignore[misc]
+    class Listener(picows.WSListener):
         def on_ws_connected(self, transport: Any) -> None:
             transports.add(transport)
             transport.send(picows.WSMsgType.TEXT, payload)

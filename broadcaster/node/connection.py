@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from typing import TYPE_CHECKING
 
-from websockets.protocol import State
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
 from websockets.server import ServerProtocol
 
+from broadcaster.protocol import closing
 from broadcaster.protocol.closing import Closing
 
 if TYPE_CHECKING:
@@ -27,13 +30,14 @@ class Connection(asyncio.Protocol):
     ``ServerProtocol`` is made on the first need.
     """
 
-    __slots__ = ("answered", "bucket", "closing", "hub", "is_paused", "protocol", "transport")
+    __slots__ = ("answered", "bucket", "closing", "hub", "is_paused", "protocol", "text", "transport")
 
     def __init__(self, hub: Hub, transport: asyncio.Transport) -> None:
         self.hub = hub
         self.transport = transport
         self.protocol: ServerProtocol | None = None
         self.answered = True  # anything was received since the last ping
+        self.text: codecs.IncrementalDecoder | None = None  # of the text message that is being received
         self.is_paused = False
         self.closing: Closing | None = None
         self.bucket = 0
@@ -52,13 +56,30 @@ class Connection(asyncio.Protocol):
                 self.protocol.data_to_send()  # on the wire already
         protocol = self.protocol
         protocol.receive_data(data)
-        protocol.events_received()  # clients have nothing to say yet: read, checked, dropped
+        for event in protocol.events_received():
+            self._check(event)
         for chunk in protocol.data_to_send():
             if chunk:
                 self.transport.write(chunk)
         if protocol.close_expected():
             self.hub.leave(self)
             self.transport.close()
+
+    def _check(self, event: Event) -> None:
+        """Clients have nothing to say yet: what they say is checked and dropped.
+
+        Text must be UTF-8 (RFC 6455, section 8.1), which ``ServerProtocol`` leaves to its user; a character may be cut
+        by a fragment's end.
+        """
+        if not isinstance(event, Frame) or event.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        if event.opcode is not Opcode.CONT:
+            self.text = codecs.getincrementaldecoder("utf-8")() if event.opcode is Opcode.TEXT else None
+        if self.text is not None and self.protocol is not None:
+            try:
+                self.text.decode(bytes(event.data), final=event.fin)
+            except UnicodeDecodeError:
+                self.protocol.fail(closing.INVALID_DATA.code, closing.INVALID_DATA.reason)
 
     def eof_received(self) -> None:
         """The transport closes by itself."""

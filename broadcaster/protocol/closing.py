@@ -36,6 +36,7 @@ class Closing(msgspec.Struct, frozen=True):
 
 NORMAL = Closing(1000, "normal", "goodbye", Reconnect.NO)
 PROTOCOL_ERROR = Closing(1002, "protocol_error", "frames that are not valid WebSocket", Reconnect.NO)
+INVALID_DATA = Closing(1007, "invalid_data", "text that is not UTF-8", Reconnect.NO)
 TOO_BIG = Closing(1009, "too_big", "message too big; this endpoint needs none from you", Reconnect.NO)
 UNAVAILABLE = Closing(1011, "unavailable", "a required service is down", Reconnect.AFTER_RETRY)
 RESTART = Closing(1012, "restart", "this node restarts; please reconnect", Reconnect.AFTER_RETRY)
@@ -43,7 +44,7 @@ OVERLOADED = Closing(1013, "overloaded", "too many connections here; try again l
 SLOW = Closing(3000, "slow", "not reading fast enough; reconnect for a fresh snapshot", Reconnect.BACK_OFF)
 SILENT = Closing(3001, "silent", "no answer to our pings", Reconnect.BACK_OFF)
 
-CATALOGUE = (NORMAL, PROTOCOL_ERROR, TOO_BIG, UNAVAILABLE, RESTART, OVERLOADED, SLOW, SILENT)
+CATALOGUE = (NORMAL, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG, UNAVAILABLE, RESTART, OVERLOADED, SLOW, SILENT)
 
 
 def fit_reason(text: str) -> str:

@@ -1,0 +1,164 @@
+"""Whatever bytes arrive: a clear HTTP error or close, logged once, no trace in the log, nothing left open."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import handshake
+from tests.support.stack import DEADLINE, LOOPBACK, Program, Stack, run_stack, until
+
+GOOD = (
+    b"GET /ws HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+MASK = b"\x00\x00\x00\x00"
+
+REFUSED = [
+    pytest.param(GOOD.replace(b"/ws", b"/elsewhere"), 404, id="unknown path"),
+    pytest.param(GOOD.replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 20_000 + b"\r\n\r\n"), 431, id="oversized header"),
+    pytest.param(b"GET /ws HTTP/1.1\r\nX: " + b"x" * 40_000, 431, id="endless header"),
+    pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), 400, id="a TLS hello"),
+    pytest.param(b"\x00\xff" * 50, 400, id="garbage"),
+    pytest.param(GOOD.replace(b"GET", b"POST"), 405, id="POST"),
+    pytest.param(GOOD.replace(b"Version: 13", b"Version: 12"), 426, id="wrong version"),
+    pytest.param(GOOD.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"tooshort"), 400, id="bad key"),
+    pytest.param(GOOD.replace(b"\r\n\r\n", b"\r\nOrigin: https://evil.example\r\n\r\n"), 403, id="foreign origin"),
+    pytest.param(GOOD.replace(b"HTTP/1.1", b"HTTP/1.0"), 505, id="HTTP/1.0"),
+]
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with run_stack(tmp_path, services=("auth",), changes={"node": {"handshake_timeout": "1s"}}) as running:
+        yield running
+
+
+def descriptors(node: Program) -> int:
+    """How many files and sockets the product's process holds; it is the one below env and our shim."""
+    return len(os.listdir(f"/proc/{node.pid}/fd"))
+
+
+@asynccontextmanager
+async def unharmed(stack: Stack) -> AsyncIterator[None]:
+    """The node holds as many descriptors afterwards as before, wrote no trace, and serves."""
+    node = stack.nodes[0]
+    await handshake(node.ws_url)
+    await asyncio.sleep(0)
+    before = descriptors(node)
+    yield
+    await until(lambda: descriptors(node) <= before, "every connection is closed")
+    assert "Traceback" not in node.log, node.log
+    assert (await handshake(node.ws_url)).welcome.feed.value == "live"
+
+
+async def send(node: Program, data: bytes) -> bytes:
+    """Sends, and reads until the node closes."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, node.port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(DEADLINE):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def close_code(received: bytes) -> int:
+    """The code in the last frame, which must be a close."""
+    found = re.search(rb"\x88([\x02-\x7d])(..)[^\x88]*$", received, re.DOTALL)
+    assert found, received
+    return int.from_bytes(found[2], "big")
+
+
+@pytest.mark.parametrize(("data", "status"), REFUSED)
+async def test_a_request_that_is_no_handshake_gets_a_clear_http_error(stack: Stack, data: bytes, status: int) -> None:
+    """Status and a sentence, the connection closed, one line in the log."""
+    async with unharmed(stack):
+        answer = await send(stack.nodes[0], data)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+        assert answer.partition(b"\r\n\r\n")[2].strip()
+    assert stack.nodes[0].log.count("request_refused") == 1
+
+
+async def test_a_request_that_does_not_come_is_ended(stack: Stack) -> None:
+    """Half a handshake, or nothing at all: 408 after the deadline."""
+    async with unharmed(stack):
+        answers = await asyncio.gather(*(send(stack.nodes[0], GOOD[:size]) for size in (0, 1, 40, len(GOOD) - 2)))
+        for answer in answers:
+            assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_a_handshake_that_comes_byte_by_byte_is_as_good_as_any(stack: Stack) -> None:
+    """Segments have no meaning."""
+    async with unharmed(stack):
+        reader, writer = await asyncio.open_connection(LOOPBACK, stack.nodes[0].port)
+        for number in range(len(GOOD)):
+            writer.write(GOOD[number : number + 1])
+            await writer.drain()
+            await asyncio.sleep(0)
+        async with asyncio.timeout(DEADLINE):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+            await reader.readuntil(b'"type":"welcome"')
+        writer.close()
+
+
+async def test_a_handshake_after_an_ordinary_request_on_one_connection(stack: Stack) -> None:
+    """A proxy may keep a connection and use it for an upgrade later."""
+    async with unharmed(stack):
+        reader, writer = await asyncio.open_connection(LOOPBACK, stack.nodes[0].port)
+        async with asyncio.timeout(DEADLINE):
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: node\r\n\r\n")
+            await reader.readuntil(b"ok\n")
+            writer.write(GOOD)
+            await reader.readuntil(b"101 Switching Protocols")
+            await reader.readuntil(b'"type":"welcome"')
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(b"\x81\x05hello", 1002, id="unmasked frame"),
+        pytest.param(b"\x83\x80" + MASK, 1002, id="reserved opcode"),
+        pytest.param(b"\x81\xfe\x20\x00" + MASK + b"x" * 8192, 1009, id="oversized message"),
+        pytest.param(b"\x81\x82" + MASK + b"\xff\xff", 1007, id="not UTF-8"),
+        pytest.param(b"\x88\x82" + MASK + b"\x03\xe8", 1000, id="an orderly close"),
+    ],
+)
+async def test_frames_that_break_the_protocol_are_answered_with_a_code(stack: Stack, data: bytes, code: int) -> None:
+    """The close frame says what was wrong (RFC 6455, section 7.4.1)."""
+    async with unharmed(stack):
+        for parts in ([GOOD + data], [GOOD, data]):
+            reader, writer = await asyncio.open_connection(LOOPBACK, stack.nodes[0].port)
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+            async with asyncio.timeout(DEADLINE):
+                assert close_code(await reader.read()) == code
+            writer.close()
+
+
+async def test_a_message_nobody_asked_for_changes_nothing(stack: Stack) -> None:
+    """Text, pings and pongs from a client: pings are answered, the rest is read and dropped."""
+    async with unharmed(stack):
+        reader, writer = await asyncio.open_connection(LOOPBACK, stack.nodes[0].port)
+        writer.write(GOOD + b"\x81\x82" + MASK + b"hi" + b"\x8a\x80" + MASK + b"\x89\x82" + MASK + b"yo")
+        async with asyncio.timeout(DEADLINE):
+            await reader.readuntil(b"\x8a\x02yo")
+        writer.close()
+
+
+async def test_connections_that_vanish_leave_nothing(stack: Stack) -> None:
+    """Reset before, during and after the handshake."""
+    async with unharmed(stack):
+        for data in (b"", GOOD[:50], GOOD):
+            for _ in range(20):
+                _, writer = await asyncio.open_connection(LOOPBACK, stack.nodes[0].port)
+                writer.write(data)
+                writer.transport.abort()
