@@ -8,10 +8,9 @@ from pathlib import Path
 import msgspec
 import websockets
 
-from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import Position, Status, event_kind
-from broadcaster.store.base import Outcome
+from broadcaster.domain.model import Position
 from broadcaster.store.redis import RedisStore
+from tests.support.commits import Flipper
 from tests.support.stack import DEADLINE, run_stack
 
 CLIENTS_PER_NODE = 500
@@ -49,9 +48,8 @@ async def test_a_thousand_clients_on_two_nodes_get_every_transition_once_and_in_
         run_stack(tmp_path, services=("auth", "analytics"), nodes=2, worker=False) as stack,
         RedisStore.connect(stack.redis.url, timeout=DEADLINE) as store,
     ):
-        seeded = await store.seed(
-            await store.snapshot(), epoch="e1", worker="test", now=1.0, reason="test", replaces=Position()
-        )
+        flipper = Flipper(store, "analytics")
+        await flipper.seed()
         ready, connecting = asyncio.Semaphore(0), asyncio.Semaphore(50)
         async with asyncio.timeout(3 * DEADLINE), asyncio.TaskGroup() as clients:
             listening = [
@@ -61,26 +59,8 @@ async def test_a_thousand_clients_on_two_nodes_get_every_transition_once_and_in_
             ]
             for _ in listening:
                 await ready.acquire()
-            known, revision = seeded.position, 0
-            status = Status.UP
-            for number in range(TRANSITIONS):
-                before, status = status, Status.DEGRADED if number % 2 else Status.UP
-                if number == 0:
-                    before = Status.UNKNOWN
-                written = await store.commit(
-                    Decision(
-                        service="analytics",
-                        kind=event_kind(before, status),
-                        previous=before,
-                        status=status,
-                        at=float(number),
-                    ),
-                    commit=f"c{number}",
-                    expected_revision=revision,
-                    known=known,
-                )
-                assert written.outcome is Outcome.DONE
-                known, revision = written.position, written.position.revision
+            for _ in range(TRANSITIONS):
+                await flipper.flip()
         expected = [Position("e1", number) for number in range(1, TRANSITIONS + 1)]
         assert len(listening) == 2 * CLIENTS_PER_NODE
         for task in listening:

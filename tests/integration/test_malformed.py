@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,13 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import handshake
+from tests.support.raw import GOOD, MASK, close_code
 from tests.support.stack import DEADLINE, LOOPBACK, Program, Stack, run_stack, until
-
-GOOD = (
-    b"GET /ws HTTP/1.1\r\nHost: node\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-MASK = b"\x00\x00\x00\x00"
 
 REFUSED = [
     pytest.param(GOOD.replace(b"/ws", b"/elsewhere"), 404, id="unknown path"),
@@ -67,13 +61,6 @@ async def send(node: Program, data: bytes) -> bytes:
             return await reader.read()
     finally:
         writer.close()
-
-
-def close_code(received: bytes) -> int:
-    """The code in the last frame, which must be a close."""
-    found = re.search(rb"\x88([\x02-\x7d])(..)[^\x88]*$", received, re.DOTALL)
-    assert found, received
-    return int.from_bytes(found[2], "big")
 
 
 @pytest.mark.parametrize(("data", "status"), REFUSED)

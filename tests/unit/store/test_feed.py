@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Self
@@ -212,6 +213,29 @@ async def test_a_mute_subscription_is_found_and_renewed(store: MemoryStore, writ
         await writer.commit()
         store.heal()
         await reader.until(lambda: reader.revisions == [2])
+    assert FeedState.LOST not in reader.states
+
+
+async def test_a_loop_that_was_busy_elsewhere_is_no_evidence(writer: Writer) -> None:
+    """Work that blocks the loop past the deadline must not make a healthy carrier look lost."""
+
+    class Busy(MemoryStore):
+        stalls = 0
+
+        async def read(self) -> Reading:
+            if self.stalls == 1:
+                time.sleep(0.5)  # what is tested: nothing else runs meanwhile
+                await asyncio.sleep(0.001)
+            self.stalls += 1
+            return await super().read()
+
+    store = writer.store = Busy()
+    await store.seed(Snapshot(), epoch="e1", worker="w", now=1, reason="test", replaces=Position())
+    async with Reader(store) as reader:
+        await reader.until(lambda: FeedState.UNWATCHED in reader.states)
+        async with asyncio.timeout(10):
+            while store.stalls < 4:
+                await asyncio.sleep(0.01)
     assert FeedState.LOST not in reader.states
 
 
