@@ -220,7 +220,7 @@ async def test_a_loop_that_was_busy_elsewhere_is_no_evidence(writer: Writer) -> 
     """Work that blocks the loop past the deadline must not make a healthy carrier look lost."""
 
     class Busy(MemoryStore):
-        stalls = 0
+        reads = 0
 
         async def read(self) -> Reading:
             if self.stalls == 1:
@@ -234,7 +234,7 @@ async def test_a_loop_that_was_busy_elsewhere_is_no_evidence(writer: Writer) -> 
     async with Reader(store) as reader:
         await reader.until(lambda: FeedState.UNWATCHED in reader.states)
         async with asyncio.timeout(10):
-            while store.stalls < 4:
+            while store.reads < 4:
                 await asyncio.sleep(0.01)
     assert FeedState.LOST not in reader.states
 
