@@ -223,10 +223,10 @@ async def test_a_loop_that_was_busy_elsewhere_is_no_evidence(writer: Writer) -> 
         reads = 0
 
         async def read(self) -> Reading:
-            if self.stalls == 1:
+            self.reads += 1
+            if self.reads == 2:
                 time.sleep(0.5)  # what is tested: nothing else runs meanwhile
                 await asyncio.sleep(0.001)
-            self.stalls += 1
             return await super().read()
 
     store = writer.store = Busy()
