@@ -63,7 +63,8 @@ async def up(
             path = config or stack.enter_context(as_file(files("broadcaster.sample").joinpath("services.yaml")))
             env = dict(os.environ)
             if config is None:
-                env |= {f"SAMPLE_{name.upper()}_PORT": str(_port(wanted)) for name, wanted in SAMPLES.items()}
+                for name, wanted in SAMPLES.items():
+                    env.setdefault(f"SAMPLE_{name.upper()}_PORT", str(_port(wanted)))
             given = redis_url or env.get("REDIS_URL") or load_settings(path, env).redis.url
             if not given:
                 redis = await stack.enter_async_context(EmbeddedRedis(state_dir or _default_state_dir()))

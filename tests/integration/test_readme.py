@@ -1,0 +1,116 @@
+"""The README's examples, run as they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tests.support.stack import DEADLINE, run_stack
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+async def run_for_a_while(code: str, folder: Path, redis_url: str, expected: str) -> str:
+    """Runs a program until it has printed ``expected``, or ends; what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *("/usr/bin/env", f"REDIS_URL={redis_url}", "PYTHONUNBUFFERED=1", sys.executable, "-c", code),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    printed = ""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while expected not in printed and (line := await process.stdout.readline()):
+                printed += line.decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    return printed
+
+
+async def test_the_backends_example(tmp_path: Path) -> None:
+    """Ten lines that embed the manager print a verdict and a status."""
+    [backend] = [each for each in blocks("python") if "ServiceAvailabilityManager" in each]
+    async with run_stack(tmp_path, services=("auth", "postgres")) as stack:
+        printed = await run_for_a_while(backend, tmp_path, stack.redis.url, "accept")
+    assert "accept () up" in printed
+
+
+async def test_the_chat_clients_example(tmp_path: Path) -> None:
+    """Ten lines that connect print a welcome."""
+    [client] = [each for each in blocks("python") if "websockets.connect" in each]
+    async with run_stack(tmp_path, services=("auth",)) as stack:
+        code = client.replace("ws://127.0.0.1:8895/ws", stack.nodes[0].ws_url)
+        assert code != client
+        printed = await run_for_a_while(code, tmp_path, stack.redis.url, "welcome")
+    assert "welcome" in printed
+
+
+async def test_the_sample_client(tmp_path: Path) -> None:
+    """The thirty-line client of the repository says in words what it is told."""
+    script = ROOT / "clients" / "python" / "status_client.py"
+    lines = [line for line in script.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
+    assert len(lines) <= 45
+    async with run_stack(tmp_path, services=("auth", "analytics")) as stack:
+        await stack.services["analytics"].kill()
+        await stack.until_status({"analytics": "down"})
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-u", str(script), stack.nodes[0].ws_url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(DEADLINE):
+                printed = ""
+                while "Usage reports" not in printed:
+                    printed += (await process.stdout.readline()).decode()
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def test_the_operators_commands_exist(tmp_path: Path) -> None:
+    """Every `broadcaster` command and flag that the README shows is one."""
+    [operator] = [each for each in blocks("sh") if "broadcaster status" in each]
+    assert "broadcaster tail -o json --since 1h --no-follow" in operator
+    async with run_stack(tmp_path) as stack:
+        shown = re.findall(r"^broadcaster (status|tail .*--no-follow)", operator, re.MULTILINE)
+        assert len(shown) == 2
+        for line in shown:
+            command = [sys.executable, "-m", "broadcaster", *line.split(), *stack.flags]
+            done = await asyncio.to_thread(
+                subprocess.run, command, capture_output=True, text=True, timeout=DEADLINE, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            assert "auth" in done.stdout
+
+
+async def test_the_starter_file_is_valid(tmp_path: Path) -> None:
+    """`config init` writes a file that `config validate` accepts, with the plan's services."""
+    target = tmp_path / "services.yaml"
+    for arguments in (["init", str(target)], ["validate", "-c", str(target)]):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "broadcaster", "config", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(target.read_text())["services"]
+    assert {"backend", "auth", "postgres", "redis", "clickhouse", "openai", "anthropic"} <= services.keys()
