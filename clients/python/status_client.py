@@ -19,12 +19,14 @@ async def follow(url: str) -> None:
                     failures, retry_after = 0, said.get("retry_after_ms", 0) / 1000
                     words = said.get("text") or ("All is well." if said["type"] in ("welcome", "snapshot") else "")
                     print(f"{said['type']}: {words}" if words else said["type"], flush=True)
-            print(f"closed: {socket.close_code} {socket.close_reason}", flush=True)
+            print(f"closed: {socket.close_reason or 'goodbye'}", flush=True)
+        except websockets.ConnectionClosed as error:
+            print(f"closed: {error.rcvd.reason if error.rcvd else 'the connection broke'}", flush=True)
         except (OSError, websockets.WebSocketException) as error:
             print(f"no connection: {error}", flush=True)
         failures += 1
-        # What the server asked for, spread a little; without a word from it, full jitter up to 20 s.
-        wait = retry_after * random.uniform(1, 1.2) or random.uniform(0.5, min(20.0, 2.0**failures))
+        # As the server asked, which spreads its clients; without a word from it, full jitter up to 20 s.
+        wait = retry_after or random.uniform(0.5, min(20.0, 2.0 ** min(failures, 5)))  # noqa: S311
         retry_after = 0.0
         await asyncio.sleep(wait)
 

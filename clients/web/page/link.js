@@ -17,7 +17,7 @@ export function retryDelay(failures, random = Math.random) {
 
 // By the catalogue of close codes: reconnecting cannot help after these.
 export function isFinal(code) {
-  return [1000, 1002, 1009].includes(code) || (code >= 3500 && code <= 3999);
+  return [1000, 1002, 1007, 1009].includes(code) || (code >= 3500 && code <= 3999);
 }
 
 export class Link {
