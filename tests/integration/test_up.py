@@ -1,14 +1,15 @@
-"""``broadcaster up``: everything starts, shows what it is for, and leaves nothing behind."""
+"""``broadcaster up`` as a person runs it: what it prints is tried, and what it started ends with it."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
+import shlex
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,140 +17,189 @@ import httpx
 import pytest
 
 from tests.support.clients import connect, handshake
-from tests.support.ports import free_port
-from tests.support.servers import tied_command
+from tests.support.commands import Command, finished, running, running_command
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.stack import DEADLINE, until
+
+Process = tuple[int, str]
+"""A process: its id, and when it started, as ids are used again."""
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time() -> Iterator[None]:
+    """The sample services have ports of their own: two starting at the same moment would want the same."""
+    with (Path(tempfile.gettempdir()) / f"broadcaster-test-up-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Up:
-    """A running ``broadcaster up`` and what it printed."""
+    """``broadcaster up`` that has said where to look."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.process = process
+    def __init__(self, command: Command, port: int, state: Path) -> None:
+        self.command = command
         self.port = port
-        self._log = log
-
-    @property
-    def printed(self) -> str:
-        return self._log.read_text()
+        self.state = state
 
     @property
     def ws_url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"ws://{LOOPBACK}:{self.port}/ws"
 
-    def victim(self, kind: str) -> int:
-        """The process id that the terminal suggests to kill."""
-        found = re.search(rf"{kind}\s+kill (\d+)", self.printed)
-        assert found, self.printed
-        return int(found[1])
+    async def get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
+            return await client.get(f"http://{LOOPBACK}:{self.port}{path}")
 
-    def descendants(self) -> set[int]:
-        parents = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] != "Z":
-                parents[int(stat.parent.name)] = int(fields[1])
-        found = {self.process.pid}
-        while more := {pid for pid, parent in parents.items() if parent in found} - found:
-            found |= more
-        return found
+    def printed(self, pattern: str) -> str:
+        """What stands in the group of a pattern in what was printed."""
+        found = re.search(pattern, self.command.told, re.MULTILINE)
+        assert found, self.command.told
+        return found[1]
+
+
+def flags(port: int, state: Path) -> list[str]:
+    return ["--port", str(port), "--state-dir", str(state)]
 
 
 @asynccontextmanager
-async def run_up(tmp_path: Path, *arguments: str) -> AsyncIterator[Up]:
-    """Started, and it has printed where to look."""
-    port = free_port()
-    command = [sys.executable, "-m", "broadcaster", "up", "--port", str(port), "--state-dir", str(tmp_path / "state")]
-    env = {name: value for name, value in os.environ.items() if name != "REDIS_URL"}
-    # The defaults are one set of ports; tests that run side by side must not meet on it.
-    env |= {f"SAMPLE_{name}_PORT": str(free_port()) for name in ("BACKEND", "AUTH", "ANALYTICS", "ASSISTANT")}
-    log = tmp_path / "up.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(tied_command([*command, *arguments]), stdout=output, stderr=output, env=env)
-    up = Up(process, port, log)
-    try:
-        await until(lambda: "Watching." in up.printed or process.poll() is not None, "up is ready", 60)
-        assert process.poll() is None, up.printed
-        yield up
-    finally:
-        process.kill()
-        process.wait()
+async def running_up(tmp_path: Path) -> AsyncIterator[Up]:
+    """Starts it and waits until it says where to look."""
+    port, state = free_port(), tmp_path / "state"
+    async with running("up", *flags(port, state)) as command:
+        await command.until(lambda: "Ctrl-C ends everything" in command.told, "it says where to look")
+        yield Up(command, port, state)
 
 
-def alive(pids: set[int]) -> set[int]:
-    found = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            found.add(pid)
+def processes() -> dict[int, tuple[int, str]]:
+    """Every process that is not a zombie: its parent, and when it started (proc(5), /proc/pid/stat)."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if fields[0] != "Z":
+                found[int(entry.name)] = (int(fields[1]), fields[19])
     return found
 
 
-async def test_the_suggested_kill_is_announced_and_the_suggested_command_brings_it_back(tmp_path: Path) -> None:
-    """What the terminal says to try works: a user is told, refused with reasons, told again and let in."""
-    async with run_up(tmp_path) as up, connect(up.ws_url) as client:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            assert (await http.get(f"http://127.0.0.1:{up.port}/")).status_code == 200
-        os.kill(up.victim("critical"), signal.SIGTERM)
-        await client.until(lambda: client.notices("auth"))
-        assert [each.name for each in (await handshake(up.ws_url)).rejected.services] == ["auth"]
-        await until(lambda: "Start it again with:" in up.printed, "the command is printed")
-        line = re.search(r"and back\s+(.*?) &", up.printed)
-        assert line
-        again = subprocess.Popen(tied_command(line[1].split()), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            await client.until(lambda: len(client.notices("auth")) == 2)
-            assert (await handshake(up.ws_url)).welcome.text == ""
-        finally:
-            again.kill()
-            again.wait()
+def descendants(ancestor: int) -> dict[Process, str]:
+    """The processes below one, with their command lines."""
+    everything = processes()
+    below: set[int] = set()
+    added = {ancestor}
+    while added:
+        added = {pid for pid, (parent, _) in everything.items() if parent in added}
+        below |= added
+    return {(pid, everything[pid][1]): command_line(pid) for pid in below}
 
 
-@pytest.mark.parametrize(
-    ("number", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)],
-)
-async def test_nothing_outlives_it(tmp_path: Path, number: signal.Signals, status: int) -> None:
-    """However it ends, Redis, samples, worker and node end with it."""
-    async with run_up(tmp_path) as up:
-        started = up.descendants()
-        assert len(started) >= 8, up.printed
-        os.kill(up.process.pid, number)
-        assert await asyncio.to_thread(up.process.wait, DEADLINE) == status
-        await until(lambda: not alive(started), f"all are gone: {started}")
-        assert "Traceback" not in up.printed
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
-async def test_a_crashed_worker_is_started_again(tmp_path: Path) -> None:
-    """The node says that nobody watches; the worker comes back by itself, and so does the feed."""
-    async with run_up(tmp_path) as up, connect(up.ws_url) as client:
-        workers = [pid for pid in up.descendants() if b"\0probe\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-        assert len(workers) == 1
-        os.kill(workers[0], signal.SIGKILL)
-        await until(lambda: "starting it again" in up.printed, "the restart is told")
-        os.kill(up.victim("optional"), signal.SIGKILL)
-        await client.until(lambda: client.notices("analytics"))
+def alive(family: dict[Process, str]) -> dict[Process, str]:
+    now = processes()
+    return {(pid, began): line for (pid, began), line in family.items() if pid in now and now[pid][1] == began}
 
 
-async def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
-    """It names the port and the flag, and exits with 1."""
-    async with run_up(tmp_path) as up:
-        command = [sys.executable, "-m", "broadcaster", "up", "--port", str(up.port)]
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [*command, "--state-dir", str(tmp_path / "other")],
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-        assert done.returncode == 1
-        assert f"cannot listen on 127.0.0.1:{up.port}" in done.stderr
-        assert "--port" in done.stderr
-        assert "Traceback" not in done.stderr
+async def test_what_it_prints_works(tmp_path: Path) -> None:
+    """The page, the health document and the table answer; killing a service and starting it again is told to users."""
+    async with running_up(tmp_path) as up:
+        page = await up.get("/")
+        assert page.status_code == 200
+        assert "<!doctype html>" in page.text.lower()
+        health = await up.get("/health/dependencies")
+        assert (health.status_code, health.json()["status"]) == (200, "pass")
+        program, *arguments = shlex.split(up.printed(r"^  table +(.*)$"))
+        async with running_command([program, *arguments]) as table:
+            assert await table.ended() == 0, table.told
+        assert len(table.out) == 6
+        async with connect(up.printed(r"^  as a user +(\S+)$")) as client:
+            assert client.welcome.text == ""
+            os.kill(int(up.printed(r"kill (\d+) +\(auth")), signal.SIGTERM)
+            await client.until(lambda: client.notices("auth"))
+            [notice] = client.notices("auth")
+            assert notice.kind.value == "down"
+            assert notice.text == "Signing in does not work right now. If you are signed in, you stay signed in."
+            refused = await handshake(up.ws_url)
+            assert [each.title for each in refused.rejected.services] == ["Sign-in"]
+            async with running_command(shlex.split(up.printed(r"^  and back +(.*) &$"))):
+                await client.until(lambda: len(client.notices("auth")) == 2)
+                assert client.notices("auth")[1].kind.value == "recovered"
+                assert (await handshake(up.ws_url)).welcome.text == ""
+        assert "Traceback" not in up.command.told
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_it_ends_all_that_it_started(tmp_path: Path, number: int, code: int) -> None:
+    """Ctrl-C and SIGTERM: the node says goodbye, nothing is left running, no trace is shown."""
+    async with running_up(tmp_path) as up, connect(up.ws_url) as client:
+        family = descendants(up.command.pid)
+        for part in ("redis", "sample auth", "sample backend", "broadcaster probe", "broadcaster serve"):
+            assert any(part in line for line in family.values()), family
+        assert await up.command.signal(number) == code
+        assert alive(family) == {}
+        assert (await client.closed())[0] == 1012
+        assert type(client.messages[-1]).__name__ == "Goodbye"
+        assert "Traceback" not in up.command.told
+
+
+async def test_ctrl_c_while_it_starts(tmp_path: Path) -> None:
+    """As soon as there is anything to end it can be ended."""
+    async with running("up", *flags(free_port(), tmp_path / "state")) as command:
+        await until(lambda: any("serve" in line for line in descendants(command.pid).values()), "the node is started")
+        family = descendants(command.pid)
+        assert await command.interrupt() == 130
+        assert alive(family) == {}
+        assert "Traceback" not in command.told
+
+
+async def test_its_children_end_with_it_when_it_is_killed(tmp_path: Path) -> None:
+    """SIGKILL leaves it no time: the kernel ends the children, and the next start finds data and port free."""
+    async with running_up(tmp_path) as up:
+        family = descendants(up.command.pid)
+        assert len(family) >= 7
+        await up.command.kill()
+        await until(lambda: not alive(family), f"everything is gone: {family}")
+        async with running("up", *flags(up.port, up.state)) as again:
+            await again.until(lambda: "Ctrl-C ends everything" in again.told, "it starts again on the same data")
+            assert await again.interrupt() == 130
+
+
+@pytest.mark.parametrize("part", ["broadcaster probe", "broadcaster serve"])
+async def test_its_own_parts_are_started_again(tmp_path: Path, part: str) -> None:
+    """A worker or node that is killed is back after a while; that is said, and clients find it watching."""
+    async with running_up(tmp_path) as up:
+        [victim] = [pid for (pid, _), line in descendants(up.command.pid).items() if part in line]
+        os.kill(victim, signal.SIGKILL)
+        name = part.split()[1]
+        await up.command.until(lambda: f"{name} (pid {victim}) ended with status -9" in up.command.told)
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                others = [pid for (pid, _), line in descendants(up.command.pid).items() if part in line]
+                try:
+                    ready = others and (await up.get("/readyz")).json()["feed"] == "live"
+                except httpx.TransportError:
+                    ready = False
+                if ready:
+                    break
+                await asyncio.sleep(0.05)
+        assert others != [victim]
+        assert (await handshake(up.ws_url)).welcome.feed.value == "live"
+        assert await up.command.interrupt() == 130
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    """An error in one line that says what to do, and nothing left running."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), LOOPBACK, 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        refused = await finished("up", *flags(port, tmp_path / "state"))
+    assert (refused.code, refused.out) == (1, "")
+    assert f"cannot listen on {LOOPBACK}:{port}" in refused.err
+    assert "--port" in refused.err
+    assert "Traceback" not in refused.err
