@@ -112,7 +112,7 @@ export function overall(replica) {
     }
     const all = unavailable.length === features.length && features.length > 1;
     const words = unavailable.length ? `${listed(worst.map(title))} unavailable` : `Problems with ${listed(worst.map(title))}`;
-    return { level, headline: all ? "Nothing is available right now" : words, subline: sentences.join(" ") };
+    return { level, headline: all ? "Nothing works right now" : words, subline: sentences.join(" ") };
   }
   const unwell = services.filter((each) => each.status === "down" || each.status === "degraded");
   if (unwell.length) {
