@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.servers import redis_binaries, redis_server
 
 from broadcaster.store.base import Store
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
+from tests.support.servers import redis_binaries, redis_server
 
 _namespaces = itertools.count()
 

@@ -31,13 +31,13 @@ class TestServiceAvailabilityGoldenPath:
             for cycle in (1, 2):
                 await postgres.stop()
                 for client in (first, second):
-                    await client.until(lambda c=client, n=cycle: len(c.notices("postgres")) == 2 * n - 1)
+                    await client.until_notices("postgres", 2 * cycle - 1)
                 for node in stack.nodes:
                     refused = await handshake(node.ws_url)
                     assert [each.title for each in refused.rejected.services] == ["Message store"]
                 await postgres.start()
                 for client in (first, second):
-                    await client.until(lambda c=client, n=cycle: len(c.notices("postgres")) == 2 * n)
+                    await client.until_notices("postgres", 2 * cycle)
                 for node in stack.nodes:
                     assert reduced((await handshake(node.ws_url)).welcome.features) == {}
             told = [[(each.position, each.kind.value) for each in c.notices()] for c in (first, second)]

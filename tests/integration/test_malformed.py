@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import handshake
+from tests.support.ports import LOOPBACK
 from tests.support.raw import GOOD, MASK, close_code
-from tests.support.stack import DEADLINE, LOOPBACK, Program, Stack, run_stack, until
+from tests.support.stack import DEADLINE, Program, Stack, run_stack, until
 
 REFUSED = [
     pytest.param(GOOD.replace(b"/ws", b"/elsewhere"), 404, id="unknown path"),

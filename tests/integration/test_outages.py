@@ -73,7 +73,7 @@ async def test_the_truth_is_told_during_and_after_an_outage_of_redis(
             ready = await stack.nodes[node].get("/readyz")
             assert ready.status_code == 503
             assert "Redis" in ready.json()["reason"]
-            await client.until(lambda c=client: "lost" in c.feed_states and c.notices("redis", local=True))
+            await client.until_notices("redis", 1, local=True)
             refused = await handshake(stack.nodes[node].ws_url)
             assert [each.name for each in refused.rejected.services] == ["redis"]
         await stack.services["analytics"].kill()  # while nobody can be told
@@ -85,6 +85,8 @@ async def test_the_truth_is_told_during_and_after_an_outage_of_redis(
             await stack.until_feed("live", node=node)
             await assert_truth(stack, client, expected, node=node)
             assert [each.kind.value for each in client.notices("analytics")] in (["down"], [])
+            assert client.feed_states[0] == "lost"
+            assert client.feed_states[-1] == "live"
             assert [each.kind.value for each in client.notices("redis", local=True)] == ["down", "recovered"]
             assert client.notices("redis", local=False) == []
             assert client.notices("auth") == []
@@ -162,9 +164,9 @@ async def test_a_second_worker_makes_no_second_event(tmp_path: Path) -> None:
         try:
             for number in (1, 2):
                 await stack.services["auth"].kill()
-                await client.until(lambda n=number: len(client.notices("auth")) >= 2 * n - 1)
+                await client.until_notices("auth", 2 * number - 1)
                 await stack.services["auth"].start()
-                await client.until(lambda n=number: len(client.notices("auth")) >= 2 * n)
+                await client.until_notices("auth", 2 * number)
                 if number == 1 and stack.worker is not None:
                     await stack.worker.kill()
             assert [each.kind.value for each in client.notices("auth")] == ["down", "recovered"] * 2

@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from broadcaster.store.redis import RedisStore
 from tests.support.clients import connect
 from tests.support.commits import Flipper
+from tests.support.ports import LOOPBACK
 from tests.support.raw import GOOD, close_code
-from tests.support.stack import DEADLINE, LOOPBACK, Stack, run_stack
+from tests.support.stack import DEADLINE, Stack, run_stack
 
 MOST = 60_000
 """Transitions after which the buffers of both kernels' ends must be full."""

@@ -54,6 +54,10 @@ class RecordingClient:
         except TimeoutError:
             raise TimeoutError("received: " + "\n".join(str(each) for each in self.messages)) from None
 
+    async def until_notices(self, service: str, number: int, *, local: bool | None = None) -> None:
+        """Waits for at least so many notices of a service."""
+        await self.until(lambda: len(self.notices(service, local=local)) >= number)
+
     async def closed(self) -> tuple[int | None, str | None]:
         """Waits for the end; code and reason."""
         async with asyncio.timeout(DEADLINE):
