@@ -129,6 +129,9 @@ class Hub:
         cached, manager = self._rejections, self._manager
         if cached.snapshot is not manager.snapshot:
             admission, base = manager.admit(), self._settings.retry_after * 1000
+            if admission.blocking != cached.blocking:
+                log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
+                cached.blocking = admission.blocking
             cached.frames = [
                 text_frame(
                     notices.rejected(
@@ -270,9 +273,10 @@ class _Cached:
 
 
 class _CachedRejections:
-    __slots__ = ("closing", "frames", "snapshot")
+    __slots__ = ("blocking", "closing", "frames", "snapshot")
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self.frames: list[bytes] = []
+        self.blocking: tuple[str, ...] = ()
         self.closing = closing.UNAVAILABLE

@@ -162,7 +162,8 @@ class Publisher:
         match written.outcome:
             case Outcome.DONE if written.position.revision == self._known.position.revision + 1:
                 self._remember(decision, written.position)
-                log.info(
+                tell = log.info if decision.status is Status.UP else log.warning
+                tell(
                     "transition",
                     service=decision.service,
                     kind=decision.kind.value,
