@@ -16,7 +16,7 @@ import structlog
 
 from broadcaster.config.settings import NodeSettings
 from broadcaster.domain.admission import Verdict
-from broadcaster.domain.model import FeedState, Snapshot
+from broadcaster.domain.model import FeedState, Position, Snapshot
 from broadcaster.manager.manager import (
     Change,
     FeedChanged,
@@ -129,9 +129,9 @@ class Hub:
         cached, manager = self._rejections, self._manager
         if cached.snapshot is not manager.snapshot:
             admission, base = manager.admit(), self._settings.retry_after * 1000
-            if admission.blocking != cached.blocking:
+            if cached.logged != (admission.blocking, manager.position):
                 log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
-                cached.blocking = admission.blocking
+                cached.logged = (admission.blocking, manager.position)
             cached.frames = [
                 text_frame(
                     notices.rejected(
@@ -273,10 +273,10 @@ class _Cached:
 
 
 class _CachedRejections:
-    __slots__ = ("blocking", "closing", "frames", "snapshot")
+    __slots__ = ("closing", "frames", "logged", "snapshot")
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
         self.frames: list[bytes] = []
-        self.blocking: tuple[str, ...] = ()
+        self.logged: tuple[tuple[str, ...], Position] | None = None
         self.closing = closing.UNAVAILABLE
