@@ -13,7 +13,7 @@ from broadcaster.cli.options import ConfigPath, OutputFormat, RedisUrl, find_red
 from broadcaster.cli.output import STATUS_COLOURS, Cell, milliseconds, put, put_json, say, table, wants_colour
 from broadcaster.config.durations import format_duration
 from broadcaster.config.settings import Settings
-from broadcaster.domain.freshness import effective
+from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import Category, Criticality, FeedState, Position, Snapshot, Status
 from broadcaster.store.base import Reading
 from broadcaster.store.redis import RedisStore
@@ -75,7 +75,9 @@ async def _read(settings: Settings, redis_url: str) -> Reading:
 def report_on(settings: Settings, reading: Reading, now: float) -> Report:
     """What may be told of the services of the file; an observation that is too old makes its service unknown."""
     expires_after = {name: each.expires_after for name, each in settings.services.items()}
-    snapshot = effective(reading.snapshot, now=now, expires_after=expires_after)
+    # Whoever has just read from the carrier knows that it is there; nodes tell their users by the same rule.
+    carrier = Carrier(service=settings.redis.service, is_reached=True, since=now)
+    snapshot = effective(reading.snapshot, now=now, expires_after=expires_after, carrier=carrier)
     heard = reading.heartbeat_age is not None and reading.heartbeat_age <= settings.feed.stale_after
     return Report(
         position=snapshot.position,
