@@ -10,7 +10,7 @@ import shlex
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -106,6 +106,17 @@ def alive(family: dict[Process, str]) -> dict[Process, str]:
     return {(pid, began): line for (pid, began), line in family.items() if pid in now and now[pid][1] == began}
 
 
+@contextmanager
+def ended_at_last(family: dict[Process, str]) -> Iterator[None]:
+    """Whatever a failing test leaves of a family is killed: processes without a parent would stay for ever."""
+    try:
+        yield
+    finally:
+        for pid, _ in alive(family):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 async def test_what_it_prints_works(tmp_path: Path) -> None:
     """The page, the health document and the table answer; killing a service and starting it again is told to users."""
     async with running_up(tmp_path) as up:
@@ -141,8 +152,9 @@ async def test_it_ends_all_that_it_started(tmp_path: Path, number: int, code: in
         family = descendants(up.command.pid)
         for part in ("redis", "sample auth", "sample backend", "broadcaster probe", "broadcaster serve"):
             assert any(part in line for line in family.values()), family
-        assert await up.command.signal(number) == code
-        assert alive(family) == {}
+        with ended_at_last(family):
+            assert await up.command.signal(number) == code
+            assert alive(family) == {}
         assert (await client.closed())[0] == 1012
         assert type(client.messages[-1]).__name__ == "Goodbye"
         assert "Traceback" not in up.command.told
@@ -153,8 +165,9 @@ async def test_ctrl_c_while_it_starts(tmp_path: Path) -> None:
     async with running("up", *flags(free_port(), tmp_path / "state")) as command:
         await until(lambda: any("serve" in line for line in descendants(command.pid).values()), "the node is started")
         family = descendants(command.pid)
-        assert await command.interrupt() == 130
-        assert alive(family) == {}
+        with ended_at_last(family):
+            assert await command.interrupt() == 130
+            assert alive(family) == {}
         assert "Traceback" not in command.told
 
 
@@ -164,7 +177,8 @@ async def test_its_children_end_with_it_when_it_is_killed(tmp_path: Path) -> Non
         family = descendants(up.command.pid)
         assert len(family) >= 7
         await up.command.kill()
-        await until(lambda: not alive(family), f"everything is gone: {family}")
+        with ended_at_last(family):
+            await until(lambda: not alive(family), f"everything is gone: {family}")
         async with running("up", *flags(up.port, up.state)) as again:
             await again.until(lambda: "Ctrl-C ends everything" in again.told, "it starts again on the same data")
             assert await again.interrupt() == 130
