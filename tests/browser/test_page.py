@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.support.stack import DEADLINE, Stack, run_stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = "<img src=x onerror=\"document.title='broken'\"><b>Chat</b>"
 MILLISECONDS = DEADLINE * 1000

@@ -2,7 +2,7 @@
 //
 // The rules are the protocol's: a welcome or snapshot replaces everything; a notice moves one service and some
 // features on; a notice that is not newer than what is known is dropped. Revisions may have holes for a client, because
-// some services are not announced. Unknown message types and fields are ignored.
+// some services are not announced. Unknown message types and fields are ignored, and so is a message without what it needs.
 
 import { becameText, title } from "./words.js";
 
@@ -36,11 +36,16 @@ export class Replica {
   }
 
   #replace(message) {
+    const services = message.services ?? [];
+    const features = message.features ?? [];
+    if (!isPosition(message.position) || !areViews(services) || !areViews(features)) {
+      return [];
+    }
     const before = this.isLoaded ? this.services : null;
     const feedBefore = this.feed;
     this.position = message.position;
-    this.services = byName(message.services);
-    this.features = byName(message.features);
+    this.services = byName(services);
+    this.features = byName(features);
     this.feed = message.feed ?? "live";
     const happened = [];
     for (const service of this.services.values()) {
@@ -65,7 +70,9 @@ export class Replica {
   }
 
   #move(message) {
-    if (!this.isLoaded || typeof message.service?.name !== "string") {
+    const features = message.features ?? [];
+    const isWhole = isPosition(message.position) && areViews([message.service]) && areViews(features);
+    if (!this.isLoaded || !isWhole) {
       return [];
     }
     const { epoch, revision } = message.position;
@@ -76,10 +83,10 @@ export class Replica {
       this.position = message.position;
     }
     this.services.set(message.service.name, message.service);
-    for (const feature of message.features ?? []) {
+    for (const feature of features) {
       this.features.set(feature.name, feature);
     }
-    const affects = (message.features ?? []).map((feature) => ({ title: title(feature), status: feature.status }));
+    const affects = features.map((feature) => ({ title: title(feature), status: feature.status }));
     return [
       {
         kind: message.kind,
@@ -93,7 +100,7 @@ export class Replica {
   }
 
   #refresh(message) {
-    if (message.feed === this.feed) {
+    if (typeof message.feed !== "string" || message.feed === this.feed) {
       return [];
     }
     this.feed = message.feed;
@@ -102,7 +109,15 @@ export class Replica {
 }
 
 function byName(views) {
-  return new Map((views ?? []).map((view) => [view.name, view]));
+  return new Map(views.map((view) => [view.name, view]));
+}
+
+function areViews(views) {
+  return Array.isArray(views) && views.every((view) => typeof view?.name === "string");
+}
+
+function isPosition(position) {
+  return typeof position?.epoch === "string" && Number.isInteger(position.revision);
 }
 
 function becameKind(status, previous) {

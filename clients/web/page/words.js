@@ -125,7 +125,7 @@ export function overall(replica) {
     const lost = replica.feed === "lost" ? "Status cannot be followed right now" : "Status is not being watched";
     return { level: "unknown", headline: lost, subline: seen };
   }
-  if (unobserved.length) {
+  if (unobserved.length || !services.length) {
     const some = unobserved.length < services.length;
     return {
       level: "unknown",
