@@ -1,0 +1,200 @@
+"""Domain values in people's words: what is named, what is not, and that nothing internal gets out."""
+
+from __future__ import annotations
+
+import pytest
+
+from broadcaster.domain.admission import admit
+from broadcaster.domain.model import (
+    Catalogue,
+    Category,
+    Criticality,
+    EventKind,
+    Feature,
+    FeedState,
+    Position,
+    Service,
+    ServiceState,
+    Snapshot,
+    Status,
+)
+from broadcaster.protocol import codec, notices
+from broadcaster.protocol.closing import MAX_REASON_BYTES
+from broadcaster.protocol.messages import Rejected, SnapshotMessage, Welcome, timestamp
+
+NOW = 1_767_261_600.0
+GONE = "is unavailable. We will tell you as soon as it is back."
+SECRET = "connect to db-7.internal:5432 failed"
+
+CATALOGUE = Catalogue(
+    services={
+        "db": Service(name="db", title="Message store", runbook="https://runbooks.internal/db", owner="storage"),
+        "auth": Service(name="auth", title="Sign-in", depends_on=("db",), texts={"recovered": "You can sign in."}),
+        "stats": Service(name="stats", title="Analytics", criticality=Criticality.OPTIONAL),
+        "plain": Service(name="plain", criticality=Criticality.OPTIONAL),
+    },
+    features={
+        "chat": Feature(name="chat", title="Chat", requires=("auth", "db")),
+        "reports": Feature(name="reports", title="Usage reports", requires=("stats",), texts={"down": "They pause."}),
+    },
+)
+
+
+def snapshot(at_revision: int = 7, /, **statuses: str) -> Snapshot:
+    """Everything up but what is said; operators' details everywhere."""
+    return Snapshot(
+        position=Position("e", at_revision),
+        services={
+            name: ServiceState(
+                service=name,
+                status=Status(statuses.get(name, "up")),
+                since=NOW - 60,
+                observed_at=NOW,
+                category=Category.REFUSED if name in statuses else None,
+                detail=SECRET,
+                latency=0.25,
+            )
+            for name in CATALOGUE.services
+        },
+    )
+
+
+def known(statuses: dict[str, str]) -> Snapshot:
+    return snapshot(7, **statuses)
+
+
+def without_degradation() -> Catalogue:
+    return Catalogue(services=CATALOGUE.services, features=CATALOGUE.features, degradation=False)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "feed", "expected"),
+    [
+        ({}, FeedState.LIVE, ""),
+        ({"stats": "down"}, FeedState.LIVE, "They pause."),
+        ({"stats": "degraded"}, FeedState.LIVE, "Usage reports may be slow or incomplete for now."),
+        ({"auth": "down"}, FeedState.LIVE, "Chat is unavailable for now."),
+        ({"plain": "down"}, FeedState.LIVE, "plain is having problems right now."),
+        (
+            {},
+            FeedState.UNWATCHED,
+            "Status is not being watched right now; what you see may be out of date.",
+        ),
+        (
+            {"stats": "down"},
+            FeedState.LOST,
+            "They pause. This node has lost its source of status; what you see may be out of date.",
+        ),
+    ],
+)
+def test_a_welcome_names_what_is_reduced(statuses: dict[str, str], feed: FeedState, expected: str) -> None:
+    """One sentence a reduced feature, one for a feed that cannot be trusted, and silence when all is well."""
+    message = notices.welcome(CATALOGUE, known(statuses), feed, NOW)
+    assert message.text == expected
+    assert message.feed is feed
+    assert message.at == timestamp(NOW)
+    assert message.position == Position("e", 7)
+
+
+def test_a_snapshot_message_says_what_a_welcome_says() -> None:
+    """The whole truth is the same one, whatever the occasion."""
+    welcome = notices.welcome(CATALOGUE, snapshot(stats="down"), FeedState.LIVE, NOW)
+    again = notices.snapshot_message(CATALOGUE, snapshot(stats="down"), FeedState.LIVE, NOW)
+    assert (again.services, again.features, again.text) == (welcome.services, welcome.features, welcome.text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "service", "statuses", "expected"),
+    [
+        (
+            EventKind.DOWN,
+            "stats",
+            {"stats": "down"},
+            "Analytics is unavailable. We will tell you as soon as it is back.",
+        ),
+        (EventKind.DEGRADED, "stats", {"stats": "degraded"}, "Analytics is slow or unreliable right now."),
+        (EventKind.RECOVERED, "stats", {}, "Analytics is back to normal."),
+        (EventKind.RECOVERED, "auth", {}, "You can sign in."),
+        (EventKind.DOWN, "auth", {"auth": "down", "db": "down"}, "Sign-in is affected: Message store is unavailable."),
+        (EventKind.DOWN, "plain", {"plain": "down"}, f"plain {GONE}"),
+    ],
+)
+def test_a_notice_says_what_happened(kind: EventKind, service: str, statuses: dict[str, str], expected: str) -> None:
+    """The service's own words win; what a failed dependency explains names that one."""
+    message = notices.notice(CATALOGUE, snapshot(6), known(statuses), kind, service, NOW)
+    assert message.text == expected
+    assert message.service.title == (CATALOGUE.services[service].title or service)
+
+
+def test_a_notice_carries_the_features_that_it_changes() -> None:
+    """Those that changed, as they are now, with the root of it; not the others."""
+    before, after = snapshot(6, db="down"), snapshot(7, db="down", stats="down")
+    message = notices.notice(CATALOGUE, before, after, EventKind.DOWN, "stats", NOW, local=True)
+    assert [(each.name, each.status.value, each.because) for each in message.features] == [
+        ("reports", "unavailable", ("stats",))
+    ]
+    assert message.position == Position("e", 7)
+    assert message.local
+
+
+def test_a_rejection_names_the_root_once_and_what_still_works() -> None:
+    """Two services that are down for one reason are one sentence about that reason."""
+    told = snapshot(auth="down", db="down")
+    message = notices.rejected(CATALOGUE, admit(CATALOGUE, told), told, NOW, 4_400)
+    assert message.text == (
+        "Message store is unavailable, and we cannot connect you without it. "
+        "Still working: Usage reports. Please try again in 4 seconds."
+    )
+    assert [each.name for each in message.services] == ["db", "auth"]
+    assert message.retry_after_ms == 4_400
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 60])
+@pytest.mark.parametrize("title", ["Sign-in", "Ünïcödé störe 😀", "x" * 200])
+def test_a_closing_reason_fits_a_close_frame(count: int, title: str) -> None:
+    """However many are down and whatever they are called, the reason is at most 123 bytes and names the first one."""
+    catalogue = Catalogue(services={f"s{n}": Service(name=f"s{n}", title=f"{title} {n}") for n in range(count)})
+    told = Snapshot(services={name: ServiceState(service=name, status=Status.DOWN) for name in catalogue.services})
+    reason = notices.closing_reason(catalogue, admit(catalogue, told))
+    assert len(reason.encode()) <= MAX_REASON_BYTES
+    assert reason.startswith(title[:30])
+
+
+def test_services_that_are_not_announced_appear_nowhere() -> None:
+    """With degradation off an optional service is in no view, no text and no cause."""
+    catalogue = without_degradation()
+    told = snapshot(stats="down", plain="down", auth="down")
+    messages: list[Welcome | SnapshotMessage | Rejected] = [
+        notices.welcome(catalogue, told, FeedState.LIVE, NOW),
+        notices.snapshot_message(catalogue, told, FeedState.LIVE, NOW),
+        notices.rejected(catalogue, admit(catalogue, told), told, NOW, 1000),
+    ]
+    for message in messages:
+        assert {each.name for each in message.services} <= {"db", "auth"}
+        text = codec.encode(message).decode()
+        assert "Analytics" not in text
+        assert "plain" not in text
+
+
+def test_nothing_internal_gets_out() -> None:
+    """No detail, latency, owner or runbook is in any message, whatever state things are in."""
+    told = snapshot(auth="down", stats="degraded", db="down")
+    messages = [
+        notices.welcome(CATALOGUE, told, FeedState.LOST, NOW),
+        notices.notice(CATALOGUE, snapshot(), told, EventKind.DOWN, "db", NOW),
+        notices.rejected(CATALOGUE, admit(CATALOGUE, told), told, NOW, 1000),
+        notices.goodbye(NOW, 1000),
+        *(notices.feed_notice(state, NOW) for state in FeedState),
+    ]
+    for message in messages:
+        text = codec.encode(message).decode()
+        for internal in (SECRET, "internal", "0.25", "storage", "runbook", "detail", "latency"):
+            assert internal not in text
+        assert codec.decode_message(text) == message
+
+
+def test_a_service_of_which_nothing_is_known_has_no_since() -> None:
+    """Not observed yet is unknown since nobody knows when."""
+    view = notices.service_view(CATALOGUE, Snapshot(), "db")
+    assert view.status is Status.UNKNOWN
+    assert view.since is None
