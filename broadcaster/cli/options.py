@@ -43,7 +43,7 @@ def find_settings(config: Path | None) -> Settings:
 
 
 def find_redis(redis_url: str | None, settings: Settings) -> str:
-    """The flag, else the environment, else the file, else this machine. Raises ConfigError for a flag that is no URL."""
+    """The flag, else the environment, else the file, else this machine. Raises ConfigError if the flag is no URL."""
     fault = url_fault(redis_url, REDIS_SCHEMES) if redis_url else ""
     if fault:
         hint = "must begin with redis://, rediss:// or unix://"

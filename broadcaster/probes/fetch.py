@@ -80,6 +80,8 @@ def http_meaning(error: Exception) -> Finding | None:
 
 def _request(method: str, url: str | httpx.URL, headers: Mapping[str, str], body: bytes) -> httpx.Request:
     target = httpx.URL(url)
+    if target.scheme not in {"http", "https"} or not target.host:
+        raise httpx.UnsupportedProtocol("not an http:// or https:// URL with a host")
     sent = httpx.Headers({"accept": "*/*", "accept-encoding": "identity", "user-agent": "status-broadcaster"})
     if target.userinfo and "authorization" not in httpx.Headers(headers):
         sent["authorization"] = "Basic " + base64.b64encode(unquote(target.userinfo.decode()).encode()).decode()

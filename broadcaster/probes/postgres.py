@@ -63,6 +63,8 @@ class PostgresLook(DrivenProbe):
         for each in chain(error):
             if isinstance(each, asyncpg.ConnectionDoesNotExistError):
                 return failed(Category.RESET, str(each))
+            if type(each) is ConnectionError:  # what asyncpg raises when the peer hangs up while TLS is agreed on
+                return failed(Category.RESET, str(each))
             state = getattr(each, "sqlstate", None)
             if isinstance(each, asyncpg.PostgresError) and isinstance(state, str):
                 category = next((category for prefix, category in _STATES if state.startswith(prefix)), None)

@@ -26,13 +26,11 @@ _REFUSALS = (
     ("LOADING", failed, Category.LOADING),
     ("NOAUTH", failed, Category.AUTH),
     ("WRONGPASS", failed, Category.AUTH),
-    ("NOPERM", failed, Category.AUTH),
     ("DENIED", failed, Category.AUTH),
     ("invalid password", failed, Category.AUTH),
     ("invalid username", failed, Category.AUTH),
     ("max number of clients", failed, Category.OVERLOADED),
     ("BUSY", failed, Category.OVERLOADED),
-    ("MASTERDOWN", failed, Category.REPLICATION),
     # The disk failed, and the server was told to take no writes then; it answers so to PING too.
     ("MISCONF", impaired, Category.READ_ONLY),
 )
@@ -65,7 +63,9 @@ class RedisLook(DrivenProbe):
         for each in chain(error):
             if isinstance(each, redis.exceptions.BusyLoadingError):
                 return failed(Category.LOADING, str(each))
-            if isinstance(each, redis.exceptions.AuthenticationError):
+            if isinstance(each, redis.exceptions.MasterDownError):
+                return failed(Category.REPLICATION, str(each))
+            if isinstance(each, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
                 return failed(Category.AUTH, str(each))
             for words, finding, category in _REFUSALS:
                 if isinstance(each, redis.exceptions.RedisError) and words.lower() in str(each).lower():

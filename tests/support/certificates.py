@@ -33,6 +33,8 @@ class Certificates:
         if asks_for_client:
             context.load_verify_locations(self.authority)
             context.verify_mode = ssl.CERT_REQUIRED
+            # With TLS 1.3 a client learns only after the handshake that it was refused, and mostly by a reset.
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         return context
 
 

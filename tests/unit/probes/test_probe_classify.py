@@ -40,11 +40,15 @@ def test_an_error_has_a_category(error: Exception, expected: Category) -> None:
 
 def test_a_wrapped_error_is_found() -> None:
     """Libraries wrap: causes, contexts and groups are searched, also those hidden from a traceback."""
-    with pytest.raises(RuntimeError) as raised:
+
+    def library() -> None:
         try:
             raise ExceptionGroup("all failed", [ConnectionRefusedError(errno.ECONNREFUSED, "nobody there")])
         except ExceptionGroup:
             raise RuntimeError("library error") from None
+
+    with pytest.raises(RuntimeError) as raised:
+        library()
     assert Category.REFUSED is classify(raised.value)
     assert describe(raised.value) == "ConnectionRefusedError: [Errno 111] nobody there"
 
