@@ -229,6 +229,7 @@ class Hub:
     def tick(self, number: int) -> None:
         """The housekeeping of second ``number``: one bucket's pings, and whatever has waited too long."""
         now = self._loop.time()
+        self._welcome.snapshot = self._rejections.snapshot = None  # their ``at`` must not grow old
         for connection in list(self._buckets[number % len(self._buckets)]):
             if not connection.answered:
                 self.close(connection, closing.SILENT)

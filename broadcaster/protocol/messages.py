@@ -67,7 +67,7 @@ class SnapshotMessage(View, frozen=True, kw_only=True, tag="snapshot"):
 
 
 class Notice(Message, frozen=True, kw_only=True, tag="notice"):
-    """One transition. ``features`` are those whose status it changes, as they are now.
+    """One transition. ``features`` are those that it changes, in status or in cause, as they are now.
 
     ``local`` notices come from this node's own evidence (it lost the carrier, or has it back): they have no place
     in the order, ``position`` repeats the node's last one.

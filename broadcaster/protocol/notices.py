@@ -27,9 +27,9 @@ _REDUCED = (FeatureStatus.LIMITED, FeatureStatus.UNAVAILABLE)
 
 _FEATURE_TEXTS = {
     FeatureStatus.AVAILABLE: "",
-    FeatureStatus.LIMITED: "{title} may be slow or incomplete for now.",
-    FeatureStatus.UNAVAILABLE: "{title} is unavailable for now.",
-    FeatureStatus.UNKNOWN: "Whether {title} works is not known right now.",
+    FeatureStatus.LIMITED: "Slow or incomplete for now: {title}.",
+    FeatureStatus.UNAVAILABLE: "Unavailable for now: {title}.",
+    FeatureStatus.UNKNOWN: "Not known right now: {title}.",
 }
 _FEATURE_KINDS = {FeatureStatus.LIMITED: EventKind.DEGRADED, FeatureStatus.UNAVAILABLE: EventKind.DOWN}
 
@@ -102,7 +102,7 @@ def notice(
 ) -> Notice:
     """One change of an announced service, with the features whose state it changes."""
     was, now = feature_states(catalogue, before), feature_states(catalogue, after)
-    changed = [state for name, state in now.items() if state.status is not was[name].status]
+    changed = [state for name, state in now.items() if state != was[name]]
     return Notice(
         position=after.position,
         at=timestamp(at),

@@ -72,8 +72,8 @@ def without_degradation() -> Catalogue:
     [
         ({}, FeedState.LIVE, ""),
         ({"stats": "down"}, FeedState.LIVE, "They pause."),
-        ({"stats": "degraded"}, FeedState.LIVE, "Usage reports may be slow or incomplete for now."),
-        ({"auth": "down"}, FeedState.LIVE, "Chat is unavailable for now."),
+        ({"stats": "degraded"}, FeedState.LIVE, "Slow or incomplete for now: Usage reports."),
+        ({"auth": "down"}, FeedState.LIVE, "Unavailable for now: Chat."),
         ({"plain": "down"}, FeedState.LIVE, "plain is having problems right now."),
         (
             {},
@@ -198,3 +198,10 @@ def test_a_service_of_which_nothing_is_known_has_no_since() -> None:
     view = notices.service_view(CATALOGUE, Snapshot(), "db")
     assert view.status is Status.UNKNOWN
     assert view.since is None
+
+
+def test_a_feature_whose_cause_moves_is_told_again() -> None:
+    """Still unavailable, but for another reason: whoever names the cause must hear of the new one."""
+    both, one = snapshot(7, auth="down", db="down"), snapshot(8, db="unknown", auth="down")
+    told = notices.notice(CATALOGUE, both, one, EventKind.RECOVERED, "db", NOW)
+    assert [(each.name, each.because) for each in told.features] == [("chat", ("auth",))]
