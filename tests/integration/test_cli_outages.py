@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -11,34 +10,8 @@ from typing import Any
 import pytest
 
 from tests.support.commands import Command, finished, running
+from tests.support.outages import come_back, kill_and_keep_data, kill_and_lose_data, pause
 from tests.support.stack import Stack, run_stack
-
-
-async def kill_and_keep_data(stack: Stack) -> None:
-    """SIGKILL, and back with what its append-only file held."""
-    await stack.redis.kill()
-
-
-async def kill_and_lose_data(stack: Stack) -> None:
-    """SIGKILL, and back without anything it held."""
-    await stack.redis.kill()
-    for entry in stack.redis.data_dir.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-async def pause(stack: Stack) -> None:
-    """SIGSTOP: connections stay open and mute."""
-    stack.redis.pause()
-
-
-async def come_back(stack: Stack) -> None:
-    if stack.redis.is_running:
-        stack.redis.resume()
-    else:
-        await stack.redis.start()
 
 
 def changes(tail: Command, service: str = "analytics") -> list[str]:

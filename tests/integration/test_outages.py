@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.clients import RecordingClient, connect, handshake
+from tests.support.outages import come_back, kill_and_keep_data, kill_and_lose_data, pause
 from tests.support.servers import postgres_server
 from tests.support.stack import Stack, run_stack
-
-
-async def kill_and_lose_data(stack: Stack) -> None:
-    """SIGKILL, and back without anything it held."""
-    await stack.redis.kill()
-    for entry in stack.redis.data_dir.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-async def kill_and_keep_data(stack: Stack) -> None:
-    """SIGKILL, and back with what its append-only file held."""
-    await stack.redis.kill()
-
-
-async def pause(stack: Stack) -> None:
-    """SIGSTOP: connections stay open and mute."""
-    stack.redis.pause()
-
-
-async def come_back(stack: Stack) -> None:
-    if stack.redis.is_running:
-        stack.redis.resume()
-    else:
-        await stack.redis.start()
 
 
 async def assert_truth(stack: Stack, client: RecordingClient, expected: dict[str, str], *, node: int) -> None:
