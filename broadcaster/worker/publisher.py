@@ -52,7 +52,6 @@ class Publisher:
         self._on_adopted = on_adopted
         self._clock = clock
         self._known = Snapshot()
-        self._concluded: dict[str, Decision] = {}
         self._pending: dict[str, _Pending] = {}
         self._observed: dict[str, float] = {}
         self._seen: dict[str, float] = {}
@@ -84,9 +83,10 @@ class Publisher:
 
     def publish(self, decision: Decision) -> None:
         """Queues a conclusion, in place of an earlier one of the same service that is still waiting."""
-        self._concluded[decision.service] = decision
         self._pending.pop(decision.service, None)
-        self._pending[decision.service] = _Pending(decision=decision, commit=f"{self._worker}:{uuid.uuid4().hex}")
+        self._pending[decision.service] = _Pending(
+            decision=decision, commit=f"{self._worker}:{uuid.uuid4().hex}", grounds=self._grounds(decision.service)
+        )
         self._wake.set()
 
     async def load(self) -> Snapshot:
@@ -136,20 +136,19 @@ class Publisher:
                 await self._reload()
 
     async def _commit_pending(self) -> None:
-        for service, pending in list(self._pending.items()):
-            while self._pending.get(service) is pending and not self._is_withheld(pending.decision):
-                if await self._commit(pending):
-                    if self._pending.get(service) is pending:
-                        del self._pending[service]
-                    break
+        for service in list(self._pending):
+            while (pending := self._pending.get(service)) is not None and not self._is_withheld(pending.decision):
+                if await self._commit(pending) and self._pending.get(service) is pending:
+                    del self._pending[service]
 
     async def _commit(self, pending: _Pending) -> bool:
         """Whether this conclusion needs nothing more."""
         state = self._known.state(pending.decision.service)
         if state.status is pending.decision.status:
             return True
-        if state.since >= pending.decision.at:
-            self._adopt(pending.decision.service, state.status)
+        if self._grounds(pending.decision.service) != pending.grounds:
+            # Somebody else concluded meanwhile. Whose evidence is the newer no clock can tell; ours is counted anew.
+            self._on_adopted(pending.decision.service, state.status)
             return True
         decision = msgspec.structs.replace(
             pending.decision,
@@ -200,25 +199,25 @@ class Publisher:
         )
         log.warning("epoch_begun", reason=reason, outcome=seeded.outcome.value, position=str(seeded.position))
         await self._reload()
+        if seeded.outcome is Outcome.DONE and self._known.position.epoch == seeded.position.epoch:
+            # The new epoch holds what we knew, so what was concluded from that still has its grounds.
+            self._pending = {
+                name: msgspec.structs.replace(each, grounds=self._grounds(name)) for name, each in self._pending.items()
+            }
 
     async def _reload(self) -> None:
-        """Takes over what the carrier holds, and brings up again those of our conclusions that are newer."""
-        await self.load()
+        """Takes over what the carrier holds: it stands, and what we go on to see is judged against it."""
+        reading = await self._store.read()
+        if self._known.position.epoch and not reading.snapshot.position.epoch:
+            return  # it was emptied just now: the next heartbeat finds that out and seeds it with what is known
+        self._known = reading.snapshot
         for service in self._known.services.keys() | self._seen.keys():
-            if service in self._pending:
-                continue
-            state, decision = self._known.state(service), self._concluded.get(service)
-            # Only newer ones: two workers that disagree would otherwise overrule each other without end.
-            if decision is not None and state.status is not decision.status and state.since < decision.at:
-                log.warning("conclusion_repeated", service=service, status=decision.status.value)
-                self.publish(decision)
-            elif decision is None or state.status is not decision.status:
-                self._adopt(service, state.status)
+            if service not in self._pending:
+                self._on_adopted(service, self._known.status(service))
 
-    def _adopt(self, service: str, status: Status) -> None:
-        """What the carrier says stands: what we go on to see is to be judged against that."""
-        self._concluded.pop(service, None)
-        self._on_adopted(service, status)
+    def _grounds(self, service: str) -> Position:
+        """What a conclusion starts from: the service's state, as epoch and revision."""
+        return Position(self._known.position.epoch, self._known.state(service).revision)
 
     def _remember(self, decision: Decision, position: Position) -> None:
         held = self._known.state(decision.service)
@@ -248,5 +247,8 @@ class Publisher:
 
 
 class _Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """A conclusion on its way: the id of its commit, and the state of the service that it was drawn from."""
+
     decision: Decision
     commit: str
+    grounds: Position

@@ -220,6 +220,7 @@ async def test_what_another_worker_concluded_is_adopted_without_a_conclusion_of_
     watching = Publisher(store, worker="w1", interval=BEAT, on_adopted=adopted.__setitem__, clock=clock)
     other = make(store, clock, "w2")
     async with running(watching), running(other):
+        await until(lambda: other.known.position.epoch != "")
         other.publish(concluded("auth", Status.UP, 1.0))
         watching.observed(Observation(service="auth", at=1.5, outcome=model.Outcome.OK, latency=0.1))
         await until(lambda: adopted.get("auth") is Status.UP)
@@ -227,8 +228,8 @@ async def test_what_another_worker_concluded_is_adopted_without_a_conclusion_of_
         await until(lambda: adopted.get("auth") is Status.DOWN)
 
 
-async def test_an_older_conclusion_does_not_overrule_a_newer_commit(store: MemoryStore, clock: Clock) -> None:
-    """It lost the race, and its evidence is the older: the newer conclusion stands and is adopted."""
+async def test_a_conclusion_that_lost_the_race_is_counted_anew(store: MemoryStore, clock: Clock) -> None:
+    """Drawn from a state that somebody else has changed meanwhile: what the carrier says stands and is adopted."""
     adopted: list[tuple[str, Status]] = []
     late = Publisher(
         store,
@@ -241,7 +242,7 @@ async def test_an_older_conclusion_does_not_overrule_a_newer_commit(store: Memor
     async with running(other):
         other.publish(concluded("auth", Status.UP, 5.0))
         await until(lambda: other.is_idle)
-        late.publish(concluded("auth", Status.DOWN, 4.0))
+        late.publish(concluded("auth", Status.DOWN, 6.0))
         async with running(late):
             await until(lambda: late.is_idle)
     assert await told(store) == [("auth", EventKind.UP)]
