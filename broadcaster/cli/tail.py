@@ -149,6 +149,7 @@ class Narrator:
         self._state: FeedState | None = None
         self._caught_up = 0
         self._replaced = False
+        self._begins = False
         self.has_begun = False
 
     def hear(self, update: Update) -> None:
@@ -159,6 +160,7 @@ class Narrator:
                 if self.has_begun:
                     self._say(missed(update))
                     self._replaced = True
+                self._begins = not self.has_begun
                 self.has_begun = True
             case StateChanged():
                 self._tell_state(update)
@@ -167,7 +169,7 @@ class Narrator:
         was, self._state = self._state, update.state
         match update.state:
             case FeedState.LOST:
-                self._caught_up, self._replaced = 0, False
+                self._caught_up, self._replaced, self._begins = 0, False, False
                 self._say(f"Redis is lost ({update.reason}); trying again")
             case FeedState.UNWATCHED:
                 back = "Redis is back; " if was is FeedState.LOST else ""
@@ -180,6 +182,8 @@ class Narrator:
                 pass
 
     def _balance(self) -> str:
+        if self._begins:
+            return "following from here on"
         if self._replaced:
             return "changes may have been missed, as said above"
         if self._caught_up:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ async def test_tail_waits_for_a_redis_that_is_not_there_yet(tmp_path: Path) -> N
         assert (kept.code, kept.out) == (5, "")
         await stack.redis.start()
         await stack.until_status({"auth": "up", "analytics": "up"})
+        await tail.until(lambda: re.search("from here on|heard again", tail.told), "it follows")
         await stack.services["analytics"].kill()
         await tail.until(lambda: changes(tail)[-1:] == ["down"])
         assert await tail.interrupt() == 130
