@@ -9,21 +9,24 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
+from broadcaster.cli.config import slow_detection
 from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, OutputFormat, ServiceNames, find_settings, selected
-from broadcaster.cli.output import OUTCOME_COLOURS, Cell, milliseconds, put, put_json, table, wants_colour
+from broadcaster.cli.output import OUTCOME_COLOURS, Cell, milliseconds, put, put_json, say, table, wants_colour
+from broadcaster.config.durations import format_duration
 from broadcaster.config.settings import ServiceSettings, Settings
 from broadcaster.domain.detection import judge
 from broadcaster.domain.model import Category, Criticality, Observation, Outcome
+from broadcaster.domain.pacing import worst_case
 from broadcaster.probes.registry import make_probe
 
 ALL_WELL, DEGRADED, DOWN = 0, 3, 4
 
-HEADER = ("SERVICE", "RESULT", "CATEGORY", "LATENCY", "DETAIL")
+HEADER = ("SERVICE", "RESULT", "CATEGORY", "LATENCY", "NOTICED WITHIN", "DETAIL")
 
 
 class CheckLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What came back from one service; ``latency`` in seconds."""
+    """What came back from one service; ``latency`` in seconds, as is ``worst_case``, after which a hang is noticed."""
 
     service: str
     criticality: Criticality
@@ -31,6 +34,7 @@ class CheckLine(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None
     latency: float
     detail: str
+    worst_case: float
 
 
 def check(
@@ -47,6 +51,8 @@ def check(
     configure_logging("warning")
     settings = find_settings(config)
     results = asyncio.run(check_all(settings, selected(config, settings, service)))
+    for warning in slow_detection(settings):
+        say(warning)
     if output == "json":
         for line in results:
             put_json(line)
@@ -67,6 +73,7 @@ async def check_all(settings: Settings, names: tuple[str, ...]) -> list[CheckLin
             category=seen.category,
             latency=round(seen.latency, 6),
             detail=seen.detail,
+            worst_case=round(worst_case(settings.services[name].pace), 3),
         )
         for name, seen in zip(names, (task.result() for task in running), strict=True)
     ]
@@ -75,7 +82,8 @@ async def check_all(settings: Settings, names: tuple[str, ...]) -> list[CheckLin
 async def _observe(name: str, settings: ServiceSettings) -> Observation:
     probe = make_probe(name, settings)
     try:
-        return judge(await probe.observe(settings.attempt_timeout), settings.policy)
+        seen = await probe.observe(settings.attempt_timeout)
+        return judge(seen, (seen.latency,), settings.policy)
     finally:
         await probe.aclose()
 
@@ -88,6 +96,7 @@ def lines(results: list[CheckLine], *, colour: bool) -> list[str]:
             Cell(each.result.value, OUTCOME_COLOURS[each.result]),
             Cell(each.category.value if each.category else ""),
             Cell(milliseconds(each.latency)),
+            Cell(format_duration(round(each.worst_case, 1))),
             Cell(each.detail),
         )
         for each in results

@@ -14,8 +14,12 @@ from broadcaster.cli.options import DEFAULT_CONFIG, ConfigPath, config_path
 from broadcaster.cli.output import Cell, put, say, table, wants_colour
 from broadcaster.config.durations import format_duration
 from broadcaster.config.loader import load_settings
-from broadcaster.config.settings import ServiceSettings, Settings
+from broadcaster.config.settings import Settings
 from broadcaster.domain.errors import StartupError
+from broadcaster.domain.pacing import worst_case
+
+UNNOTICED = 300.0
+"""Seconds for which a failure may go unnoticed without a warning."""
 
 HEADER = ("SERVICE", "PROBE", "CRITICALITY", "INTERVAL", "DOWN IF REFUSED", "DOWN IF HANGING", "DEPENDS ON")
 
@@ -28,8 +32,20 @@ def validate(*, config: ConfigPath = None) -> int:
     path = config_path(config, os.environ)
     settings = load_settings(path, os.environ)
     put(*summary(settings, colour=wants_colour(sys.stdout)))
+    for warning in slow_detection(settings):
+        say(warning)
     say(f"{path} is valid")
     return 0
+
+
+def slow_detection(settings: Settings) -> list[str]:
+    """A warning for each service whose failure may go unnoticed for longer than ``UNNOTICED``."""
+    return [
+        f"warning: {name} may hang for {format_duration(round(worst_case(each.pace)))} before it is known to be down; "
+        "a shorter interval, timeout or fast_timeout, or a lower fall, would tell sooner"
+        for name, each in settings.services.items()
+        if worst_case(each.pace) > UNNOTICED
+    ]
 
 
 def summary(settings: Settings, *, colour: bool) -> list[str]:
@@ -40,8 +56,8 @@ def summary(settings: Settings, *, colour: bool) -> list[str]:
             Cell(str(each.probe.__struct_config__.tag)),
             Cell(each.criticality.value),
             Cell(format_duration(each.interval)),
-            Cell(f"within {format_duration(detection_seconds(each, attempt=0.0))}"),
-            Cell(f"within {format_duration(detection_seconds(each, attempt=each.attempt_timeout))}"),
+            Cell(f"within {format_duration(worst_case(each.pace, is_definitive=True))}"),
+            Cell(f"within {format_duration(worst_case(each.pace))}"),
             Cell(", ".join(each.depends_on)),
         )
         for name, each in settings.services.items()
@@ -54,22 +70,6 @@ def summary(settings: Settings, *, colour: bool) -> list[str]:
         ]
         lines += ["", *table(("FEATURE", "REQUIRES", "ONE OF"), features, colour=colour)]
     return lines
-
-
-def detection_seconds(service: ServiceSettings, *, attempt: float) -> float:
-    """Seconds at most from a failure to the service being down, if each attempt fails after ``attempt`` seconds.
-
-    The failure falls right after a probe, so one interval passes first. Then ``fall`` observations follow; each is
-    ``1 + retries`` attempts with waits between them, and the next begins no sooner than ``fast_interval`` after it
-    began.
-    """
-    from broadcaster.worker.detector import RETRY_WAIT, SPREAD
-
-    first, most = RETRY_WAIT
-    waits = sum((min(most, first * 2.0**number) for number in range(service.attempt_retries)), start=0.0)
-    observation = (1 + service.attempt_retries) * attempt + waits
-    between = max(service.fast_interval * (1 + SPREAD), observation)
-    return service.interval * (1 + SPREAD) + (service.fall - 1) * between + observation
 
 
 def schema() -> int:

@@ -34,6 +34,8 @@ class Checker:
             self._check_names(("redis", "service"), (settings.redis.service,), names, indexed=False)
         if settings.feed.stale_after <= settings.feed.heartbeat_interval:
             self._note(("feed", "stale_after"), "must be longer than heartbeat_interval")
+        if settings.worker.lease_ttl < 2 * settings.feed.heartbeat_interval:
+            self._note(("worker", "lease_ttl"), "must be at least twice feed.heartbeat_interval, which renews leases")
         self._check_cycles(services, names)
 
     def _check_service(self, path: Path, name: str, service: ServiceSettings, names: list[str]) -> None:

@@ -6,6 +6,7 @@ stand in its type: ``decode.py`` explains a value that breaks one, ``schema.py``
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from msgspec import Meta
 
 from broadcaster.domain.detection import Policy
 from broadcaster.domain.model import Catalogue, Criticality, EventKind, Feature, Service
+from broadcaster.domain.pacing import Pace
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 """Where the carrier is sought when nothing says otherwise."""
@@ -136,9 +138,11 @@ ProbeSettings = HttpProbe | PostgresProbe | RedisProbe | ClickHouseProbe | TcpPr
 class ServiceSettings(Section, frozen=True, kw_only=True):
     """One service. ``timeout`` and ``retries`` default by criticality and from the environment.
 
-    ``timeout`` bounds one attempt of the probe, ``retries`` are further attempts of a failed one before it counts
-    as one failed observation. ``fall``/``rise`` observations in a row change the state; while one is pending the next
-    probe comes after ``fast_interval``.
+    ``timeout`` bounds one observation; within it, a probe that failed by what may be chance is tried ``retries`` times
+    more. ``fall``/``rise`` observations in a row change the state; while that is open the next one comes after
+    ``fast_interval`` and, towards ``down``, within ``fast_timeout``. ``degraded_above`` is the limit for the median of
+    the last ``degraded_window`` latencies, ``degraded_rate`` for the part of the last 20 observations that failed.
+    An observation says nothing any more after ``stale_after`` (three intervals and a timeout unless given).
     """
 
     probe: ProbeSettings
@@ -151,14 +155,19 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     retries: Annotated[int, Meta(ge=0, le=100)] | None = None
     fall: Count = 3
     rise: Count = 2
+    fast_timeout: Duration = Duration(5)
     degraded_above: Duration | None = None
+    degraded_window: Annotated[int, Meta(ge=1, le=100)] = 5
+    degraded_rate: Annotated[float, Meta(gt=0, le=1)] = 0.4
+    flap_detection: bool = True
+    stale_after: Duration | None = None
     texts: Mapping[EventName, str] = {}
     runbook: str = ""
     owner: str = ""
 
     @property
     def attempt_timeout(self) -> float:
-        """Seconds one attempt may take: ``timeout``, or else the plan's default for its criticality."""
+        """Seconds an observation may take: ``timeout``, or else the plan's default for its criticality."""
         if self.timeout is not None:
             return self.timeout
         return 30.0 if self.criticality is Criticality.CRITICAL else 10.0
@@ -170,15 +179,35 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
 
     @property
     def expires_after(self) -> float:
-        """Seconds after which the last observation says nothing any more: three intervals, and what a slow probe takes.
+        """Seconds after which the last observation says nothing any more.
 
-        A probe that fails by timing out takes every attempt's time before it ends.
+        Unless given, three intervals (or ``rise``, if that is more) and what an observation under way may take.
         """
-        return 3 * self.interval + (1 + self.attempt_retries) * (self.attempt_timeout + 1)
+        if self.stale_after is not None:
+            return self.stale_after
+        return max(3, self.rise) * self.interval + self.attempt_timeout
 
     @property
     def policy(self) -> Policy:
-        return Policy(fall=self.fall, rise=self.rise, degraded_above=self.degraded_above)
+        return Policy(
+            fall=self.fall,
+            rise=self.rise,
+            degraded_above=self.degraded_above,
+            latency_window=self.degraded_window,
+            degraded_rate=self.degraded_rate,
+            flap_detection=self.flap_detection,
+        )
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(
+            interval=self.interval,
+            fast_interval=min(self.fast_interval, self.interval),
+            timeout=self.attempt_timeout,
+            fast_timeout=self.fast_timeout,
+            fall=self.fall,
+            rise=self.rise,
+        )
 
 
 class FeatureSettings(Section, frozen=True, kw_only=True):
@@ -207,6 +236,17 @@ class FeedSettings(Section, frozen=True, kw_only=True):
     stream_length: Count = 10_000
 
 
+class WorkerSettings(Section, frozen=True, kw_only=True):
+    """The probe workers. A service is another worker's ``lease_ttl`` after its owner's last sign of life; ``zone``
+    says where a worker is. At most ``max_probes`` are under way at once in a worker, and at most ``host_rate`` a second
+    begin against one host."""
+
+    lease_ttl: Duration = Duration(3)
+    zone: str = ""
+    max_probes: Count = 100
+    host_rate: Annotated[float, Meta(gt=0)] = 50.0
+
+
 class NodeSettings(Section, frozen=True, kw_only=True):
     """The WebSocket node. ``allowed_origins`` are what browsers may come from besides the node's own host;
     ``operator_token`` opens the operators' details (empty: nobody gets them)."""
@@ -233,8 +273,17 @@ class Settings(Section, frozen=True, kw_only=True):
     namespace: Name = "default"
     redis: RedisSettings = RedisSettings()
     feed: FeedSettings = FeedSettings()
+    worker: WorkerSettings = WorkerSettings()
     node: NodeSettings = NodeSettings()
     graceful_degradation: bool | None = None
+
+    @property
+    def shape(self) -> str:
+        """A fingerprint of what is watched and how: processes that share a namespace should have the same."""
+        watched = msgspec.json.Encoder(enc_hook=float, order="deterministic").encode(
+            {"services": self.services, "features": self.features}
+        )
+        return hashlib.blake2b(watched, digest_size=6).hexdigest()
 
     def catalogue(self) -> Catalogue:
         """The dependency matrix in the domain's words."""

@@ -61,7 +61,13 @@ class Category(StrEnum):
     READ_ONLY = "read_only"
     REPLICATION = "replication"
     RECOVERING = "recovering"
+    UNSTABLE = "unstable"
     INTERNAL = "internal"
+
+    @property
+    def is_definitive(self) -> bool:
+        """Whether a failure of this kind does not come by chance: looked at again at once, it is the same."""
+        return self in (Category.REFUSED, Category.DNS, Category.TLS, Category.AUTH)
 
 
 class FeedState(StrEnum):

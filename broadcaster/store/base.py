@@ -11,14 +11,14 @@ not have happened, and repeating it with the same ``commit`` id finds out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
-from broadcaster.domain.detection import Decision
+from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
 from broadcaster.protocol.records import AnyRecord
 
@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     UNSEEDED = "unseeded"  # the carrier is empty: seed it
     REWOUND = "rewound"  # the carrier lost transitions that are known: seed it anew
     OTHER_EPOCH = "other_epoch"  # a new epoch began: read the snapshot
+    UNLEASED = "unleased"  # the writer does not own the service (any more)
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,40 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     position: Position = Position()
     state: ServiceState | None = None
+
+
+class Fence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a writer commits by: its lease's ``token``, valid until ``ttl`` seconds after its last sign of life."""
+
+    worker: str
+    token: int
+    ttl: float
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself: where it is, and which version of the settings it uses."""
+
+    zone: str = ""
+    shape: str = ""
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a claim: a ``token``, or None where ``owner`` holds the service.
+
+    ``owner`` is who held it before ('' for nobody); ``state`` what the last owner knew of it.
+    """
+
+    token: int | None
+    owner: str
+    state: DetectorState | None = None
+
+
+class Leased(msgspec.Struct, frozen=True, kw_only=True):
+    """Who else is alive, and what became of the claims. Without ``was_alive`` what is held may have been taken."""
+
+    was_alive: bool
+    peers: Mapping[str, Presence]
+    grants: Mapping[str, Grant]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +98,35 @@ class Store(Protocol):
         """The whole state, atomically. An empty carrier reads as an empty snapshot at no position."""
         ...
 
-    async def commit(self, decision: Decision, *, commit: str, expected_revision: int, known: Position) -> Written:
+    async def commit(
+        self, decision: Decision, *, commit: str, expected_revision: int, known: Position, fence: Fence | None = None
+    ) -> Written:
         """Records and announces one decision, if the service still stands at ``expected_revision``.
 
-        ``commit`` identifies this commit across retries; ``known`` is the last position the writer saw.
+        ``commit`` identifies this commit across retries; ``known`` is the last position the writer saw. With a
+        ``fence`` the writer must own the service at this moment.
         """
+        ...
+
+    async def lease(
+        self,
+        worker: str,
+        presence: Presence,
+        *,
+        ttl: float,
+        keep: Mapping[str, DetectorState],
+        release: Collection[str],
+        claim: Collection[str],
+    ) -> Leased:
+        """A sign of life of ``worker``: what it owns stays its own for ``ttl`` seconds more.
+
+        ``keep`` is kept for a successor where the worker owns the service; what it owns of ``release`` becomes free;
+        each of ``claim`` is granted if it is free or its owner is dead, and to its owner again with the same token.
+        """
+        ...
+
+    async def leave(self, worker: str, held: Mapping[str, int], states: Mapping[str, DetectorState]) -> None:
+        """The worker ends: what it holds (service -> token) is free at once, with what it knew."""
         ...
 
     async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:

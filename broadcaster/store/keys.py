@@ -6,7 +6,7 @@ from __future__ import annotations
 class Keys:
     """The names of one namespace. An ACL for them is ``~broadcaster:* resetchannels &broadcaster:*``."""
 
-    __slots__ = ("channel", "meta", "namespace", "observed", "states", "stream")
+    __slots__ = ("channel", "detection", "leases", "meta", "namespace", "observed", "states", "stream", "workers")
 
     def __init__(self, namespace: str) -> None:
         prefix = f"broadcaster:{{{namespace}}}"
@@ -15,6 +15,9 @@ class Keys:
         self.states = f"{prefix}:states"  # hash: service -> StateRecord
         self.observed = f"{prefix}:observed"  # hash: service -> Unix seconds of the last observation
         self.stream = f"{prefix}:stream"  # stream: id <revision>-0, field "r" -> TransitionRecord
+        self.workers = f"{prefix}:workers"  # hash: worker -> Unix seconds of its last sign of life, presence
+        self.leases = f"{prefix}:leases"  # hash: service -> token, worker; ":token" -> the last token given out
+        self.detection = f"{prefix}:detection"  # hash: service -> DetectorState, for whoever takes over
         self.channel = f"{prefix}:feed"  # pub/sub channel: every record
 
     def __repr__(self) -> str:

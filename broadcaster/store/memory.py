@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 
-from broadcaster.domain.detection import Decision
+from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreUnavailable
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
 from broadcaster.protocol.records import (
@@ -24,7 +24,7 @@ from broadcaster.protocol.records import (
     StateRecord,
     TransitionRecord,
 )
-from broadcaster.store.base import Outcome, Reading, Subscription, Written
+from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
 
 
 class MemoryStore:
@@ -38,6 +38,10 @@ class MemoryStore:
         self._observed: dict[str, float] = {}
         self._stream: list[Transition] = []
         self._heartbeat_at: float | None = None
+        self._workers: dict[str, tuple[float, Presence]] = {}
+        self._leases: dict[str, tuple[int, str]] = {}
+        self._detection: dict[str, DetectorState] = {}
+        self._last_token = 0
         self._subscriptions: set[_MemorySubscription] = set()
         self._failing = False
         self._muted = False
@@ -77,6 +81,10 @@ class MemoryStore:
         self._observed.clear()
         self._stream.clear()
         self._heartbeat_at = None
+        self._workers.clear()
+        self._leases.clear()
+        self._detection.clear()
+        self._last_token = 0
 
     def rewind(self, transitions: int) -> None:
         """It loses its last transitions, as after a crash with an unwritten tail. At least one must be left."""
@@ -105,7 +113,9 @@ class MemoryStore:
         """The snapshot alone; see ``read``."""
         return (await self.read()).snapshot
 
-    async def commit(self, decision: Decision, *, commit: str, expected_revision: int, known: Position) -> Written:
+    async def commit(
+        self, decision: Decision, *, commit: str, expected_revision: int, known: Position, fence: Fence | None = None
+    ) -> Written:
         self._reach()
         held = self._states.get(decision.service)
         state = held.state(decision.service, None) if held else None
@@ -120,6 +130,11 @@ class MemoryStore:
             return Written(outcome=Outcome.REWOUND, position=self._position)
         if (held.revision if held else 0) != expected_revision:
             return Written(outcome=Outcome.CONFLICT, position=self._position, state=state)
+        if fence is not None and not (
+            self._is_alive(fence.worker, fence.ttl)
+            and self._leases.get(decision.service) == (fence.token, fence.worker)
+        ):
+            return Written(outcome=Outcome.UNLEASED, position=self._position, state=state)
         self._position = Position(self._position.epoch, self._position.revision + 1)
         record = TransitionRecord(
             epoch=self._position.epoch,
@@ -159,13 +174,55 @@ class MemoryStore:
         )
         return Written(outcome=Outcome.DONE if same else Outcome.OTHER_EPOCH, position=self._position)
 
+    async def lease(
+        self,
+        worker: str,
+        presence: Presence,
+        *,
+        ttl: float,
+        keep: Mapping[str, DetectorState],
+        release: Collection[str],
+        claim: Collection[str],
+    ) -> Leased:
+        self._reach()
+        was_alive = self._is_alive(worker, ttl)
+        self._workers[worker] = (self._clock(), presence)
+        for service, state in keep.items():
+            if self._owner(service) == worker:
+                self._detection[service] = state
+        for service in release:
+            if self._owner(service) == worker:
+                del self._leases[service]
+        grants = {}
+        for service in claim:
+            owner = self._owner(service)
+            if not owner or (owner != worker and not self._is_alive(owner, ttl)):
+                self._last_token += 1
+                self._leases[service] = (self._last_token, worker)
+            token = self._leases[service][0] if self._owner(service) == worker else None
+            grants[service] = Grant(token=token, owner=owner, state=self._detection.get(service))
+        peers = {name: its for name, (_, its) in self._workers.items() if name != worker and self._is_alive(name, ttl)}
+        return Leased(was_alive=was_alive, peers=peers, grants=grants)
+
+    async def leave(self, worker: str, held: Mapping[str, int], states: Mapping[str, DetectorState]) -> None:
+        self._reach()
+        self._workers.pop(worker, None)
+        for service, token in held.items():
+            if self._leases.get(service) == (token, worker):
+                del self._leases[service]
+                if service in states:
+                    self._detection[service] = states[service]
+
     async def seed(
         self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position
     ) -> Written:
         self._reach()
         if self._position != replaces:
             return Written(outcome=Outcome.CONFLICT, position=self._position)
-        self.wipe()
+        self._states.clear()
+        self._observed.clear()
+        self._stream.clear()
+        self._heartbeat_at = None
         for revision, (name, state) in enumerate(snapshot.services.items(), start=1):
             self._states[name] = _held(state, revision, f"seed:{epoch}:{name}")
             if state.observed_at is not None:
@@ -203,6 +260,12 @@ class MemoryStore:
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+
+    def _owner(self, service: str) -> str:
+        return self._leases.get(service, (0, ""))[1]
+
+    def _is_alive(self, worker: str, ttl: float) -> bool:
+        return worker in self._workers and self._clock() - self._workers[worker][0] <= ttl
 
     def _reach(self) -> None:
         if self._failing:

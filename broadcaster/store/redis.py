@@ -5,28 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 import redis.asyncio
 import redis.exceptions
 import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from broadcaster.domain.detection import Decision
+from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import ProtocolError, StoreCorrupted, StoreError, StoreUnavailable
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
 from broadcaster.protocol import codec
 from broadcaster.protocol.records import AnyRecord, TransitionRecord
-from broadcaster.store.base import Outcome, Reading, Subscription, Written
+from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
 from broadcaster.store.bodies import heartbeat_body, seed_body, state_body, transition_body
 from broadcaster.store.keys import Keys
 
 log = structlog.get_logger()
+
+FORGET_AFTER = 60.0
+"""Seconds after which a worker that gave no sign of life is no longer listed."""
 
 
 class RedisStore:
@@ -43,6 +47,8 @@ class RedisStore:
         self._commit = client.register_script(_lua("commit"))
         self._heartbeat = client.register_script(_lua("heartbeat"))
         self._seed = client.register_script(_lua("seed"))
+        self._lease = client.register_script(_lua("lease"))
+        self._leave = client.register_script(_lua("leave"))
 
     @classmethod
     def connect(
@@ -102,11 +108,13 @@ class RedisStore:
         """The snapshot alone; see ``read``."""
         return (await self.read()).snapshot
 
-    async def commit(self, decision: Decision, *, commit: str, expected_revision: int, known: Position) -> Written:
+    async def commit(
+        self, decision: Decision, *, commit: str, expected_revision: int, known: Position, fence: Fence | None = None
+    ) -> Written:
         keys = self._keys
         return await self._run(
             self._commit,
-            [keys.meta, keys.states, keys.stream, keys.observed],
+            [keys.meta, keys.states, keys.stream, keys.observed, keys.leases, keys.workers],
             [
                 keys.channel,
                 decision.service,
@@ -118,9 +126,57 @@ class RedisStore:
                 state_body(decision, commit),
                 self._stream_length,
                 repr(decision.at),
+                *((fence.worker, fence.token, fence.ttl) if fence else ("", "", 0)),
             ],
             service=decision.service,
         )
+
+    async def lease(
+        self,
+        worker: str,
+        presence: Presence,
+        *,
+        ttl: float,
+        keep: Mapping[str, DetectorState],
+        release: Collection[str],
+        claim: Collection[str],
+    ) -> Leased:
+        keys = self._keys
+        kept = [part for name, state in keep.items() for part in (name, msgspec.json.encode(state))]
+        async with self._deadline():
+            reply = await self._lease(
+                keys=[keys.workers, keys.leases, keys.detection],
+                args=[
+                    worker,
+                    msgspec.json.encode(presence),
+                    ttl,
+                    FORGET_AFTER,
+                    len(keep),
+                    *kept,
+                    len(release),
+                    *release,
+                    *claim,
+                ],
+            )
+        with _readable():
+            was_alive, peers, claims = reply
+            return Leased(
+                was_alive=bool(was_alive),
+                peers={name.decode(): _presence(raw) for name, raw in zip(peers[::2], peers[1::2], strict=True)},
+                grants={
+                    name.decode(): Grant(token=token or None, owner=owner.decode(), state=_detection(name, state))
+                    for name, token, owner, state in zip(*(claims[part::4] for part in range(4)), strict=True)
+                },
+            )
+
+    async def leave(self, worker: str, held: Mapping[str, int], states: Mapping[str, DetectorState]) -> None:
+        keys = self._keys
+        parts: list[str | int | bytes] = []
+        for service, token in held.items():
+            state = states.get(service)
+            parts += [service, token, b"" if state is None else msgspec.json.encode(state)]
+        async with self._deadline():
+            await self._leave(keys=[keys.workers, keys.leases, keys.detection], args=[worker, *parts])
 
     async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
         keys = self._keys
@@ -255,6 +311,23 @@ def _state(service: str, raw: bytes, observed_at: float | None) -> ServiceState:
     except ProtocolError as error:
         log.warning("state_unreadable", service=service, error=str(error))
         return ServiceState(service=service, observed_at=observed_at)
+
+
+def _presence(raw: bytes) -> Presence:
+    """Another version's worker is alive all the same."""
+    try:
+        return msgspec.json.decode(raw, type=Presence)
+    except msgspec.MsgspecError:
+        return Presence()
+
+
+def _detection(service: bytes, raw: bytes) -> DetectorState | None:
+    """What another version knew of a service and we cannot read is counted anew."""
+    try:
+        return msgspec.json.decode(raw, type=DetectorState) if raw else None
+    except msgspec.MsgspecError as error:
+        log.warning("detection_unreadable", service=service.decode(), error=str(error))
+        return None
 
 
 def _transition(fields: Mapping[bytes, bytes]) -> Transition:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from broadcaster.config.settings import ServiceSettings
 from broadcaster.domain.detection import Decision, DetectorState, decide
 from broadcaster.domain.model import Observation, Outcome, Status
+from broadcaster.domain.pacing import SPREAD, next_wait, observation_limit
 from broadcaster.probes.base import Probe
+from broadcaster.worker.throttle import Throttle, target_host
 
 log = structlog.get_logger()
-
-SPREAD = 0.05
-"""Part of an interval by which each wait is lengthened or shortened at random, so that probes do not fall in step."""
 
 FIRST_WITHIN = 3.0
 """Seconds over which the first probes are spread at most: nobody should wait a long interval for a first answer."""
@@ -25,11 +25,14 @@ FIRST_WITHIN = 3.0
 RETRY_WAIT = (0.1, 1.0)
 """Seconds: the most the first, and the most any retry waits (full jitter, doubling)."""
 
+LEAST_ATTEMPT = 0.05
+"""Seconds that must be left of an observation for another attempt."""
+
 
 class Detector:
     """Probes a service on its schedule and hands on every observation and every conclusion.
 
-    ``timeout`` seconds bound one attempt. It starts from ``status``, what the carrier knows already.
+    It goes on from ``state``, what was known before. ``on_start`` is told how late each observation begins (seconds).
     """
 
     def __init__(
@@ -38,19 +41,24 @@ class Detector:
         settings: ServiceSettings,
         probe: Probe,
         *,
-        status: Status = Status.UNKNOWN,
+        throttle: Throttle,
+        state: DetectorState = DetectorState(),  # noqa: B008 - it is frozen
         on_observation: Callable[[Observation], None],
         on_decision: Callable[[Decision], None],
+        on_start: Callable[[float], None] = lambda lateness: None,
     ) -> None:
         self._service = service
-        self._settings = settings
         self._probe = probe
+        self._throttle = throttle
         self._on_observation = on_observation
         self._on_decision = on_decision
-        self._timeout = settings.attempt_timeout
-        self._attempts = 1 + settings.attempt_retries
+        self._on_start = on_start
+        self._host = target_host(settings.probe)
+        self._retries = settings.attempt_retries
         self._policy = settings.policy
-        self.state = DetectorState(status=status)
+        self._pace = settings.pace
+        self._nudged = asyncio.Event()
+        self.state = state
 
     def __repr__(self) -> str:
         return f"Detector({self._service!r}, {self.state.status})"
@@ -61,16 +69,22 @@ class Detector:
             log.info("status_adopted", service=self._service, was=self.state.status.value, status=status.value)
             self.state = DetectorState(status=status)
 
+    def nudge(self) -> None:
+        """Looks again soon: somebody has seen something. An observation under way is enough of an answer."""
+        self._nudged.set()
+
     async def run(self) -> None:
         """Watches until cancelled. Probes never overlap; the wait is from the start of one to the start of the next."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(random.uniform(0, min(self._settings.interval, FIRST_WITHIN)))  # noqa: S311
+        due = loop.time() + random.uniform(0, min(next_wait(self.state, self._pace), FIRST_WITHIN))  # noqa: S311
         while True:
-            started = loop.time()
-            await self.step()
-            wait: float = self._settings.fast_interval if self.state.is_undecided else self._settings.interval
-            wait *= random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
-            await asyncio.sleep(max(0.0, started + wait - loop.time()))
+            await self._until(due)
+            async with self._throttle.turn(self._host):
+                started = loop.time()
+                self._on_start(started - due)
+                await self.step()
+            wait = next_wait(self.state, self._pace) * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
+            due = max(started + wait, loop.time())
 
     async def step(self) -> None:
         """One observation and what follows from it."""
@@ -80,19 +94,45 @@ class Detector:
         if decision is not None:
             self._on_decision(decision)
 
+    async def _until(self, due: float) -> None:
+        """Waits until ``due`` (loop time), or until nudged but then no shorter than the fast interval."""
+        loop = asyncio.get_running_loop()
+        self._nudged.clear()
+        earliest = loop.time() + self._pace.fast_interval
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(due):
+                await self._nudged.wait()
+        if loop.time() < due:
+            await asyncio.sleep(max(0.0, min(due, earliest) - loop.time()))
+
     async def _observe(self) -> Observation:
-        """One observation: a failed attempt is repeated, unless the service is known to be down anyway."""
-        attempts = 1 if self.state.status is Status.DOWN else self._attempts
+        """One observation: an attempt that failed by what may be chance is repeated while there is time.
+
+        A failure that is there again at once needs no repetition, and neither has a service that is known to be down.
+        """
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + observation_limit(self.state, self._pace)
+        observation = await self._probe.observe(ends - loop.time())
+        left = ends - loop.time()
+        if not self._retries or self.state.status is Status.DOWN or left < LEAST_ATTEMPT or not _may_pass(observation):
+            return observation
         first, most = RETRY_WAIT
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(attempts),
             wait=wait_random_exponential(multiplier=first, max=most),
-            retry=retry_if_result(_has_failed),
+            stop=stop_after_attempt(self._retries) | stop_after_delay(max(0.0, left - most)),
+            retry=retry_if_result(_may_pass),
             retry_error_callback=lambda last: last.outcome.result() if last.outcome else None,
         )
-        observation: Observation = await retrying(self._probe.observe, self._timeout)
-        return observation
+
+        async def again() -> Observation:
+            return await self._probe.observe(max(LEAST_ATTEMPT, ends - loop.time()))
+
+        await asyncio.sleep(random.uniform(0, first))  # noqa: S311
+        repeated: Observation = await retrying(again)
+        return repeated
 
 
-def _has_failed(observation: Observation) -> bool:
-    return observation.outcome is Outcome.FAILED
+def _may_pass(observation: Observation) -> bool:
+    """Whether an attempt failed in a way that another one need not."""
+    category = observation.category
+    return observation.outcome is Outcome.FAILED and not (category is not None and category.is_definitive)

@@ -20,6 +20,7 @@ from broadcaster.domain.detection import Decision
 from broadcaster.domain.errors import StoreError
 from broadcaster.domain.model import Observation, Position, Snapshot, Status, event_kind
 from broadcaster.store.base import Outcome, Store, Written
+from broadcaster.worker.leases import Leases
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ class Publisher:
     ``carrier`` names the service that stands for the carrier itself ('' for none): whoever can commit that it is
     down has just reached it, so that conclusion waits until it has stood for ``settle`` seconds since the carrier
     last failed to answer. ``on_adopted`` is told what the carrier says of a service where that does
-    not come from here.
+    not come from here. With ``leases`` only what is owned is committed, and every heartbeat renews them.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Publisher:
         carrier: str = "",
         settle: float = 0.0,
         on_adopted: Callable[[str, Status], None] = lambda service, status: None,
+        leases: Leases | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -50,6 +52,7 @@ class Publisher:
         self._carrier = carrier
         self._settle = settle
         self._on_adopted = on_adopted
+        self._leases = leases
         self._clock = clock
         self._known = Snapshot()
         self._pending: dict[str, _Pending] = {}
@@ -89,6 +92,15 @@ class Publisher:
         )
         self._wake.set()
 
+    def is_settled(self, service: str) -> bool:
+        """Whether nothing concluded of ``service`` waits to be committed."""
+        return service not in self._pending
+
+    def forget(self, service: str) -> None:
+        """Drops what waits for ``service``: somebody else concludes from now on."""
+        self._pending.pop(service, None)
+        self._observed.pop(service, None)
+
     async def load(self) -> Snapshot:
         """Reads what the carrier holds, so that the worker goes on from there. Raises StoreError."""
         self._known = (await self._store.read()).snapshot
@@ -104,8 +116,13 @@ class Publisher:
                 if loop.time() >= due or not self._reachable:
                     due = loop.time() + self._interval
                     await self._beat()
+                    if self._leases is not None:
+                        await self._leases.renew()
                 await self._commit_pending()
                 self._mark_reachable(None)
+            except _Unleased:
+                due = loop.time()  # the next beat finds out what is still owned
+                continue
             except StoreError as error:
                 self._mark_reachable(error)
                 await asyncio.sleep(self._interval * random.uniform(0.25, 0.5))  # noqa: S311
@@ -116,8 +133,9 @@ class Publisher:
             self._wake.clear()
 
     async def flush(self) -> None:
-        """Commits what is waiting, once. Raises StoreError; cancelled, it leaves the rest waiting."""
-        await self._commit_pending()
+        """Commits what is waiting and still owned. Raises StoreError; cancelled, it leaves the rest waiting."""
+        with contextlib.suppress(_Unleased):
+            await self._commit_pending()
 
     async def _beat(self) -> None:
         observed, self._observed = self._observed, {}
@@ -150,13 +168,22 @@ class Publisher:
             # Somebody else concluded meanwhile. Whose evidence is the newer no clock can tell; ours is counted anew.
             self._on_adopted(pending.decision.service, state.status)
             return True
+        fence = None
+        if self._leases is not None:
+            fence = self._leases.fence(pending.decision.service)
+            if fence is None:
+                return True  # somebody else's by now
         decision = msgspec.structs.replace(
             pending.decision,
             previous=state.status,
             kind=event_kind(state.status, pending.decision.status),
         )
         written = await self._store.commit(
-            decision, commit=pending.commit, expected_revision=state.revision, known=self._known.position
+            decision,
+            commit=pending.commit,
+            expected_revision=state.revision,
+            known=self._known.position,
+            fence=fence,
         )
         match written.outcome:
             case Outcome.DONE if written.position.revision == self._known.position.revision + 1:
@@ -178,6 +205,11 @@ class Publisher:
                 await self._seed(written)
             case Outcome.CONFLICT | Outcome.OTHER_EPOCH:
                 await self._reload()
+            case Outcome.UNLEASED:
+                log.warning(
+                    "commit_refused", service=decision.service, kind=decision.kind.value, reason="not its owner"
+                )
+                raise _Unleased
         return False
 
     async def _seed(self, written: Written) -> None:
@@ -244,6 +276,10 @@ class Publisher:
         if error is not None and self._reachable:
             log.error("carrier_lost", error=str(error))
         self._reachable = error is None
+
+
+class _Unleased(Exception):
+    """A commit did not pass the fence."""
 
 
 class _Pending(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The worker's process: every service of the file on one event loop, one publisher, a clean end."""
+"""The worker's process: the services it owns on one event loop, one publisher, a clean end."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ import os
 import signal
 import socket
 import uuid
+from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from broadcaster.config.settings import Settings
+from broadcaster.domain.detection import DetectorState
 from broadcaster.domain.errors import StoreError
-from broadcaster.domain.model import Snapshot
+from broadcaster.domain.model import Status
+from broadcaster.probes.base import Probe
 from broadcaster.probes.registry import make_probe
-from broadcaster.store.base import Store
+from broadcaster.store.base import Presence, Store
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.detector import Detector
+from broadcaster.worker.leases import Leases, leave_quietly
 from broadcaster.worker.publisher import Publisher
+from broadcaster.worker.throttle import Throttle
 
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 1.0
-"""How long the end may take to commit what is still waiting."""
+"""How long the end may take to commit what is still waiting, and to give up what is owned."""
 
 
 async def run_worker(settings: Settings, *, redis_url: str) -> int:
@@ -56,47 +62,104 @@ async def run_worker(settings: Settings, *, redis_url: str) -> int:
 
 
 async def watch(settings: Settings, store: Store, *, worker: str = "") -> None:
-    """Probes every service and publishes what is concluded, until cancelled; then commits what is still waiting."""
-    worker = worker or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
-    carrier = settings.services.get(settings.redis.service)
-    detectors: dict[str, Detector] = {}
-    publisher = Publisher(
-        store,
-        worker=worker,
-        interval=settings.feed.heartbeat_interval,
-        carrier=settings.redis.service,
-        settle=0.0 if carrier is None else carrier.rise * carrier.interval + carrier.attempt_timeout,
-        on_adopted=lambda service, status: detectors[service].adopt(status),
-    )
-    known = await _known(publisher)
-    probes = {name: make_probe(name, each) for name, each in settings.services.items()}
-    log.info("worker_started", worker=worker, services=len(probes), position=str(known.position))
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(publisher.run(), name="publisher")
-            for name, probe in probes.items():
-                detectors[name] = Detector(
-                    name,
-                    settings.services[name],
-                    probe,
-                    status=known.status(name),
-                    on_observation=publisher.observed,
-                    on_decision=publisher.publish,
-                )
-                tasks.create_task(detectors[name].run(), name=f"detector {name}")
-    finally:
-        with contextlib.suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await publisher.flush()
-        for probe in probes.values():
-            await probe.aclose()
-        log.info("worker_stopped", worker=worker)
+    """Probes the services that this worker comes to own and publishes what is concluded, until cancelled; then commits
+    what is still waiting and gives up what it owns."""
+    await Worker(settings, store, name=worker).run()
 
 
-async def _known(publisher: Publisher) -> Snapshot:
-    """What the carrier knows already, if it answers: a worker must watch even while there is nobody to tell."""
-    try:
-        return await publisher.load()
-    except StoreError as error:
-        log.error("carrier_lost", error=str(error))
-        return Snapshot()
+class Worker:
+    """One worker: which services it owns decides which detectors run. ``on_start`` is told how late probes begin."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        name: str = "",
+        on_start: Callable[[float], None] = lambda lateness: None,
+    ) -> None:
+        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+        self._settings = settings
+        self._on_start = on_start
+        self._throttle = Throttle(at_once=settings.worker.max_probes, rate=settings.worker.host_rate)
+        self._watches: dict[str, _Watch] = {}
+        self._leases = Leases(
+            store,
+            worker=self.name,
+            services=settings.services,
+            presence=Presence(zone=settings.worker.zone, shape=settings.shape),
+            ttl=settings.worker.lease_ttl,
+            states=lambda: {service: each.detector.state for service, each in self._watches.items()},
+            on_gained=self._gain,
+            on_lost=self._lose,
+            may_release=lambda service: self._publisher.is_settled(service),
+        )
+        carrier = settings.services.get(settings.redis.service)
+        self._publisher = Publisher(
+            store,
+            worker=self.name,
+            interval=settings.feed.heartbeat_interval,
+            carrier=settings.redis.service,
+            settle=0.0 if carrier is None else carrier.rise * carrier.interval + carrier.attempt_timeout,
+            on_adopted=self._adopt,
+            leases=self._leases,
+        )
+
+    def __repr__(self) -> str:
+        return f"Worker({self.name!r}, {len(self._watches)} services)"
+
+    async def run(self) -> None:
+        """Works until cancelled, and ends in good order as far as the carrier can be reached."""
+        try:
+            await self._publisher.load()
+        except StoreError as error:
+            log.error("carrier_lost", error=str(error))
+        known = self._publisher.known.position
+        log.info("worker_started", worker=self.name, services=len(self._settings.services), position=str(known))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                await self._publisher.run()
+        finally:
+            with contextlib.suppress(StoreError, TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._publisher.flush()
+                    await leave_quietly(self._leases)
+            for each in self._watches.values():
+                await each.probe.aclose()
+            log.info("worker_stopped", worker=self.name)
+
+    def _gain(self, service: str, state: DetectorState | None) -> None:
+        """Goes on from the last owner's evidence, but from what was committed: its last conclusion may be lost."""
+        status = self._publisher.known.status(service)
+        probe = make_probe(service, self._settings.services[service])
+        detector = Detector(
+            service,
+            self._settings.services[service],
+            probe,
+            throttle=self._throttle,
+            state=msgspec.structs.replace(state or DetectorState(), status=status),
+            on_observation=self._publisher.observed,
+            on_decision=self._publisher.publish,
+            on_start=self._on_start,
+        )
+        task = self._tasks.create_task(detector.run(), name=f"detector {service}")
+        self._watches[service] = _Watch(detector=detector, probe=probe, task=task)
+
+    async def _lose(self, service: str) -> None:
+        watched = self._watches.pop(service, None)
+        if watched is not None:
+            watched.task.cancel()
+            await asyncio.wait({watched.task})
+            await watched.probe.aclose()
+        self._publisher.forget(service)
+
+    def _adopt(self, service: str, status: Status) -> None:
+        if service in self._watches:
+            self._watches[service].detector.adopt(status)
+
+
+class _Watch(msgspec.Struct, frozen=True, kw_only=True):
+    detector: Detector
+    probe: Probe
+    task: asyncio.Task[None]

@@ -24,7 +24,18 @@ ROOMS = (
     "cli",
 )
 
-DOMAIN_MAY_USE = {"__future__", "broadcaster", "collections", "enum", "itertools", "math", "msgspec", "typing"}
+DOMAIN_MAY_USE = {
+    "__future__",
+    "broadcaster",
+    "collections",
+    "enum",
+    "hashlib",
+    "itertools",
+    "math",
+    "msgspec",
+    "statistics",
+    "typing",
+}
 
 
 def imported(file: Path) -> Iterator[str]:

@@ -1,8 +1,9 @@
 -- Records and announces one transition: snapshot, stream and PUBLISH, or nothing.
--- KEYS: 1 meta  2 states  3 stream  4 observed
+-- KEYS: 1 meta  2 states  3 stream  4 observed  5 leases  6 workers
 -- ARGV: 1 channel  2 service  3 expected service revision  4 commit id  5 known epoch  6 known revision
 --       7 transition (JSON object without type, epoch, revision)  8 state (JSON object without revision)
 --       9 stream length  10 Unix seconds of the observation that decided it
+--       11 worker  12 its lease's token ('' for none: not fenced)  13 seconds for which a lease outlives a sign of life
 -- Returns {outcome, epoch, revision [, state of the service]}.
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch then return {'unseeded', '', 0} end
@@ -20,6 +21,14 @@ end
 if epoch ~= ARGV[5] then return {'other_epoch', epoch, revision} end
 if revision < tonumber(ARGV[6]) then return {'rewound', epoch, revision} end
 if at ~= tonumber(ARGV[3]) then return {'conflict', epoch, revision, held or ''} end
+if ARGV[12] ~= '' then
+  local time, sign = redis.call('TIME'), redis.call('HGET', KEYS[6], ARGV[11])
+  local alive_at = sign and tonumber(string.match(sign, '^[%d.]+'))
+  local is_alive = alive_at and tonumber(time[1]) + tonumber(time[2]) / 1e6 - alive_at <= tonumber(ARGV[13])
+  if not is_alive or redis.call('HGET', KEYS[5], ARGV[2]) ~= ARGV[12] .. ' ' .. ARGV[11] then
+    return {'unleased', epoch, revision, held or ''}
+  end
+end
 
 revision = revision + 1
 local place = '{"type":"transition","epoch":' .. cjson.encode(epoch) .. ',"revision":' .. revision .. ','
