@@ -57,6 +57,8 @@ class TransitionLine(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None
     detail: str
     latency: float | None
+    caused_by: tuple[str, ...]
+    incident: str
 
 
 def since_when(text: str) -> float:
@@ -217,6 +219,8 @@ def as_json(transition: Transition) -> str:
         category=transition.category,
         detail=transition.detail,
         latency=transition.latency,
+        caused_by=transition.caused_by,
+        incident=transition.incident,
     )
     return msgspec.json.encode(line).decode()
 
@@ -227,6 +231,7 @@ def as_line(transition: Transition, *, colour: bool) -> str:
     kind = paint(f"{transition.kind.value:<9}", KIND_COLOURS[transition.kind], colour)
     parts = [
         f"was {transition.previous.value}",
+        f"because of {' and '.join(map(printable, transition.caused_by))}" if transition.caused_by else "",
         transition.category.value if transition.category else "",
         printable(transition.detail),
         milliseconds(transition.latency) if not transition.detail else "",

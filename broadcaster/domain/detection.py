@@ -90,7 +90,10 @@ class DetectorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A conclusion that differs from the one before; what the commit makes a transition of."""
+    """A conclusion that differs from the one before; what the commit makes a transition of.
+
+    ``caused_by`` and ``incident`` are added by ``incidents.attribute`` when it is committed.
+    """
 
     service: str
     kind: EventKind
@@ -100,6 +103,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None = None
     detail: str = ""
     latency: float | None = None
+    caused_by: tuple[str, ...] = ()
+    incident: str = ""
 
 
 def decide(state: DetectorState, observation: Observation, policy: Policy) -> tuple[DetectorState, Decision | None]:

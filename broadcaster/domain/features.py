@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from broadcaster.domain import incidents
 from broadcaster.domain.model import Catalogue, Feature, Snapshot, Status
 
 
@@ -67,25 +68,8 @@ def feature_state(catalogue: Catalogue, snapshot: Snapshot, feature: Feature) ->
 
 
 def roots(catalogue: Catalogue, snapshot: Snapshot, services: Iterable[str]) -> tuple[str, ...]:
-    """The services at whose door the trouble of ``services`` lies: along ``depends_on``, a service that is down or
-    degraded because something it depends on is down is explained by that. Each root once, in order of discovery."""
-    found: dict[str, None] = {}
-    for name in services:
-        for root in _roots_of(catalogue, snapshot, name, frozenset()):
-            found[root] = None
-    return tuple(found)
-
-
-def _roots_of(catalogue: Catalogue, snapshot: Snapshot, name: str, path: frozenset[str]) -> list[str]:
-    service = catalogue.services.get(name)
-    below = [
-        each
-        for each in (service.depends_on if service else ())
-        if each not in path and snapshot.status(each) is Status.DOWN
-    ]
-    if not below:
-        return [name]
-    return [root for each in below for root in _roots_of(catalogue, snapshot, each, path | {name})]
+    """The services at the root of the trouble of ``services``; see ``incidents.roots``."""
+    return incidents.roots(services, snapshot, catalogue.depends_on)
 
 
 def _seen(catalogue: Catalogue, snapshot: Snapshot, service: str) -> FeatureStatus:

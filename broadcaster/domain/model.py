@@ -120,6 +120,10 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     features: Mapping[str, Feature] = {}
     degradation: bool = True
 
+    @property
+    def depends_on(self) -> Mapping[str, tuple[str, ...]]:
+        return {name: service.depends_on for name, service in self.services.items()}
+
     def is_announced(self, service: str) -> bool:
         """Whether users hear of this service at all."""
         known = self.services.get(service)
@@ -158,7 +162,8 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     """The committed state of one service.
 
     ``since`` is when ``status`` began, ``revision`` the transition that made it (0: never committed),
-    ``observed_at`` the end of the last probe known of, None if none is.
+    ``observed_at`` the end of the last probe known of, None if none is. While it is unwell, ``caused_by`` names the
+    services whose failure explains it, and ``incident`` what it belongs to with them.
     """
 
     service: str
@@ -169,10 +174,15 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None = None
     detail: str = ""
     latency: float | None = None
+    caused_by: tuple[str, ...] = ()
+    incident: str = ""
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One committed change of one service, with its place in the order."""
+    """One committed change of one service, with its place in the order.
+
+    ``incident`` is the one that the service is in by this change, or leaves by it.
+    """
 
     position: Position
     service: str
@@ -183,6 +193,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None = None
     detail: str = ""
     latency: float | None = None
+    caused_by: tuple[str, ...] = ()
+    incident: str = ""
 
     def state(self) -> ServiceState:
         """The service's state right after this transition."""
@@ -195,6 +207,8 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
             category=self.category,
             detail=self.detail,
             latency=self.latency,
+            caused_by=self.caused_by,
+            incident=self.incident if self.status in (Status.DOWN, Status.DEGRADED) else "",
         )
 
 

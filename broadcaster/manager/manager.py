@@ -41,7 +41,8 @@ CHECK_SECONDS = 1.0
 
 
 class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """One service changed. ``local``: by this process's own evidence, not by a transition of the feed."""
+    """One service changed, as part of ``incident``. ``local``: by this process's own evidence, not by a transition of
+    the feed."""
 
     service: str
     kind: EventKind
@@ -49,6 +50,7 @@ class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
     before: Snapshot
     after: Snapshot
     local: bool = False
+    incident: str = ""
 
 
 class SnapshotReplaced(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +203,7 @@ class ServiceAvailabilityManager:
                         at=transition.at,
                         before=before,
                         after=self._effective,
+                        incident=transition.incident,
                     )
                 )
                 self._tell_others(before, transition.service)

@@ -164,6 +164,7 @@ class Hub:
                             service,
                             change.at,
                             local=change.local,
+                            incident=change.incident,
                         )
                     )
             case SnapshotReplaced(after=after):

@@ -21,7 +21,8 @@ SUBPROTOCOL = "availability.v1"
 
 
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A service as everybody may see it. ``since`` is None as long as nothing is known."""
+    """A service as everybody may see it. ``since`` is None as long as nothing is known; ``caused_by`` names the
+    services whose failure explains this one's."""
 
     name: str
     title: str
@@ -29,6 +30,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     criticality: Criticality
     since: datetime | None = None
     category: Category | None = None
+    caused_by: tuple[str, ...] = ()
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,8 @@ class Notice(Message, frozen=True, kw_only=True, tag="notice"):
     """One transition. ``features`` are those that it changes, in status or in cause, as they are now.
 
     ``local`` notices come from this node's own evidence (it lost the carrier, or has it back): they have no place
-    in the order, ``position`` repeats the node's last one.
+    in the order, ``position`` repeats the node's last one. Notices of one ``incident`` belong together. A ``quiet`` one
+    moves the state on and is not to be shown: its cause was told, and it takes nothing more from anybody.
     """
 
     position: Position
@@ -80,6 +83,8 @@ class Notice(Message, frozen=True, kw_only=True, tag="notice"):
     features: tuple[FeatureView, ...] = ()
     text: str = ""
     local: bool = False
+    incident: str = ""
+    quiet: bool = False
 
 
 class FeedNotice(Message, frozen=True, kw_only=True, tag="feed"):

@@ -57,6 +57,7 @@ def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> Service
         criticality=service.criticality,
         since=timestamp(state.since) if state.since else None,
         category=state.category,
+        caused_by=tuple(each for each in state.caused_by if catalogue.is_announced(each)),
     )
 
 
@@ -99,18 +100,33 @@ def notice(
     service: str,
     at: float,
     local: bool = False,
+    incident: str = "",
 ) -> Notice:
-    """One change of an announced service, with the features whose state it changes."""
+    """One change of an announced service, with the features whose state it changes.
+
+    A failure that another one explains, which was told, is told only by what it takes from users; if that is nothing,
+    the notice is quiet. Recoveries are never quiet.
+    """
     was, now = feature_states(catalogue, before), feature_states(catalogue, after)
     changed = [state for name, state in now.items() if state != was[name]]
+    is_explained = kind in (EventKind.DOWN, EventKind.DEGRADED) and any(
+        catalogue.is_announced(name) and name != service for name in after.state(service).caused_by
+    )
+    quiet = is_explained and all(state.status is was[state.feature].status for state in changed)
+    views = tuple(_feature_view(catalogue, state) for state in changed)
+    text = "" if quiet else _service_text(catalogue, after, kind, service)
+    if is_explained and not quiet:
+        text = " ".join(view.text for view in views if view.status in _REDUCED and view.text) or text
     return Notice(
         position=after.position,
         at=timestamp(at),
         kind=kind,
         service=service_view(catalogue, after, service),
-        features=tuple(_feature_view(catalogue, state) for state in changed),
-        text=_service_text(catalogue, after, kind, service),
+        features=views,
+        text=text,
         local=local,
+        incident=incident,
+        quiet=quiet,
     )
 
 

@@ -32,6 +32,8 @@ class TransitionRecord(Record, frozen=True, kw_only=True, tag="transition"):
     category: Category | None = None
     detail: str = ""
     latency: float | None = None
+    caused_by: tuple[str, ...] = ()
+    incident: str = ""
 
     def transition(self) -> Transition:
         return Transition(
@@ -44,6 +46,8 @@ class TransitionRecord(Record, frozen=True, kw_only=True, tag="transition"):
             category=self.category,
             detail=self.detail,
             latency=self.latency,
+            caused_by=self.caused_by,
+            incident=self.incident,
         )
 
 
@@ -82,6 +86,8 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None = None
     detail: str = ""
     latency: float | None = None
+    caused_by: tuple[str, ...] = ()
+    incident: str = ""
 
     def state(self, service: str, observed_at: float | None) -> ServiceState:
         return ServiceState(
@@ -93,4 +99,6 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True):
             category=self.category,
             detail=self.detail,
             latency=self.latency,
+            caused_by=self.caused_by,
+            incident=self.incident,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import ServiceState
+from broadcaster.domain.model import ServiceState, Status
 from broadcaster.protocol.records import HeartbeatRecord, SeedRecord, StateRecord, TransitionRecord
 
 _PLACE = ("type", "epoch", "revision")
@@ -26,6 +26,8 @@ def transition_body(decision: Decision) -> bytes:
             category=decision.category,
             detail=decision.detail,
             latency=decision.latency,
+            caused_by=decision.caused_by,
+            incident=decision.incident,
         )
     )
 
@@ -40,6 +42,8 @@ def state_body(of: Decision | ServiceState, commit: str) -> bytes:
             category=of.category,
             detail=of.detail,
             latency=of.latency,
+            caused_by=of.caused_by,
+            incident=of.incident if of.status in (Status.DOWN, Status.DEGRADED) else "",
         )
     )
 

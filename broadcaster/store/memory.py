@@ -147,6 +147,8 @@ class MemoryStore:
             category=decision.category,
             detail=decision.detail,
             latency=decision.latency,
+            caused_by=decision.caused_by,
+            incident=decision.incident,
         )
         self._states[decision.service] = _held(record.transition().state(), self._position.revision, commit)
         self._observed[decision.service] = decision.at

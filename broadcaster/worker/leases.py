@@ -21,6 +21,9 @@ KEEP_EVERY = 10.0
 class Leases:
     """Holds leases on this worker's share of ``services`` among all workers with the same settings.
 
+    ``services`` gives each a key; services of one key have one owner (those that depend on each other, so that causes
+    are judged from first-hand evidence).
+
     ``states`` gives what is known of the services that are held. ``on_gained`` is told of a new service and what its
     last owner knew, ``on_lost`` of one that another worker has, or is to have: when it returns, nothing of the service
     may be under way. ``may_release`` says whether a service can be handed over at this moment.
@@ -31,7 +34,7 @@ class Leases:
         store: Store,
         *,
         worker: str,
-        services: Collection[str],
+        services: Mapping[str, str],
         presence: Presence,
         ttl: float,
         states: Callable[[], Mapping[str, DetectorState]],
@@ -41,7 +44,7 @@ class Leases:
     ) -> None:
         self._store = store
         self._worker = worker
-        self._services = tuple(services)
+        self._keys = dict(services)
         self._presence = presence
         self._ttl = ttl
         self._states = states
@@ -154,7 +157,8 @@ class Leases:
         among = frozenset({self._worker, *(n for n, its in peers.items() if its.shape == self._presence.shape)})
         if among != self._shared_among:
             self._shared_among = among
-            self._share = share(self._services, self._worker, among)
+            mine = share(set(self._keys.values()), self._worker, among)
+            self._share = {name for name, key in self._keys.items() if key in mine}
 
     def _worth_keeping(self) -> dict[str, DetectorState]:
         now = asyncio.get_running_loop().time()

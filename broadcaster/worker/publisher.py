@@ -11,18 +11,23 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import msgspec
 import structlog
 
 from broadcaster.domain.detection import Decision
 from broadcaster.domain.errors import StoreError
+from broadcaster.domain.incidents import attribute, dependencies
 from broadcaster.domain.model import Observation, Position, Snapshot, Status, event_kind
 from broadcaster.store.base import Outcome, Store, Written
 from broadcaster.worker.leases import Leases
 
 log = structlog.get_logger()
+
+CAUSE_WAIT = 3.0
+"""Seconds that a conclusion waits at most for what may explain it."""
 
 
 class Publisher:
@@ -31,7 +36,9 @@ class Publisher:
     ``carrier`` names the service that stands for the carrier itself ('' for none): whoever can commit that it is
     down has just reached it, so that conclusion waits until it has stood for ``settle`` seconds since the carrier
     last failed to answer. ``on_adopted`` is told what the carrier says of a service where that does
-    not come from here. With ``leases`` only what is owned is committed, and every heartbeat renews them.
+    not come from here. Conclusions are explained along ``depends_on``: one waits up to ``CAUSE_WAIT`` for the verdict
+    on the services below it as long as ``is_open`` says of one that it is being found out, and what is below is
+    committed first. With ``leases`` only what is owned is committed, and every heartbeat renews them.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class Publisher:
         settle: float = 0.0,
         on_adopted: Callable[[str, Status], None] = lambda service, status: None,
         leases: Leases | None = None,
+        depends_on: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+        is_open: Callable[[str, float], bool] = lambda service, since: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -53,6 +62,9 @@ class Publisher:
         self._settle = settle
         self._on_adopted = on_adopted
         self._leases = leases
+        self._depends_on = depends_on
+        self._below = {name: dependencies(name, depends_on) for name in depends_on}
+        self._is_open = is_open
         self._clock = clock
         self._known = Snapshot()
         self._pending: dict[str, _Pending] = {}
@@ -60,6 +72,7 @@ class Publisher:
         self._seen: dict[str, float] = {}
         self._reachable_since = clock()
         self._reachable = True
+        self._is_waiting = False  # for a verdict on something below
         self._wake = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -83,6 +96,8 @@ class Publisher:
     def observed(self, observation: Observation) -> None:
         """Notes that a service was looked at, for the next heartbeat."""
         self._observed[observation.service] = self._seen[observation.service] = observation.at
+        if self._is_waiting:
+            self._wake.set()
 
     def publish(self, decision: Decision) -> None:
         """Queues a conclusion, in place of an earlier one of the same service that is still waiting."""
@@ -95,6 +110,10 @@ class Publisher:
     def is_settled(self, service: str) -> bool:
         """Whether nothing concluded of ``service`` waits to be committed."""
         return service not in self._pending
+
+    def last_observed(self, service: str) -> float:
+        """Unix seconds of the last observation of ``service`` made here; 0 for none."""
+        return self._seen.get(service, 0.0)
 
     def forget(self, service: str) -> None:
         """Drops what waits for ``service``: somebody else concludes from now on."""
@@ -154,7 +173,9 @@ class Publisher:
                 await self._reload()
 
     async def _commit_pending(self) -> None:
-        for service in list(self._pending):
+        self._is_waiting = False
+        # What others stand on comes first, in failure as in recovery; a stable sort keeps the rest in order.
+        for service in sorted(self._pending, key=lambda name: len(self._below.get(name, ()))):
             while (pending := self._pending.get(service)) is not None and not self._is_withheld(pending.decision):
                 if await self._commit(pending) and self._pending.get(service) is pending:
                     del self._pending[service]
@@ -178,6 +199,7 @@ class Publisher:
             previous=state.status,
             kind=event_kind(state.status, pending.decision.status),
         )
+        decision = attribute(decision, self._known, self._depends_on)
         written = await self._store.commit(
             decision,
             commit=pending.commit,
@@ -195,6 +217,8 @@ class Publisher:
                     kind=decision.kind.value,
                     category=decision.category,
                     detail=decision.detail,
+                    caused_by=decision.caused_by,
+                    incident=decision.incident,
                     position=str(written.position),
                 )
                 return True
@@ -261,10 +285,25 @@ class Publisher:
             category=decision.category,
             detail=decision.detail,
             latency=decision.latency,
+            caused_by=decision.caused_by,
+            incident="" if decision.status is Status.UP else decision.incident,
         )
         self._known = Snapshot(position=position, services={**self._known.services, decision.service: state})
 
+    def _waits_for_cause(self, decision: Decision) -> bool:
+        """Whether something below may yet explain a failure, or is about to recover first."""
+        if self._clock() >= decision.at + CAUSE_WAIT:
+            return False
+        for name in self._below.get(decision.service, ()):
+            is_down = self._known.status(name) is Status.DOWN
+            if is_down is (decision.status is Status.UP) and self._is_open(name, decision.at):
+                self._is_waiting = True
+                return True
+        return False
+
     def _is_withheld(self, decision: Decision) -> bool:
+        if self._waits_for_cause(decision):
+            return True
         if decision.service != self._carrier or decision.status is not Status.DOWN:
             return False
         return not self._reachable or self._clock() < max(decision.at, self._reachable_since) + self._settle

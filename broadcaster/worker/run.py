@@ -14,8 +14,9 @@ import msgspec
 import structlog
 
 from broadcaster.config.settings import Settings
-from broadcaster.domain.detection import DetectorState
+from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreError
+from broadcaster.domain.incidents import components, dependencies
 from broadcaster.domain.model import Status
 from broadcaster.probes.base import Probe
 from broadcaster.probes.registry import make_probe
@@ -83,10 +84,11 @@ class Worker:
         self._on_start = on_start
         self._throttle = Throttle(at_once=settings.worker.max_probes, rate=settings.worker.host_rate)
         self._watches: dict[str, _Watch] = {}
+        self._depends_on = {service: each.depends_on for service, each in settings.services.items()}
         self._leases = Leases(
             store,
             worker=self.name,
-            services=settings.services,
+            services=components(self._depends_on),
             presence=Presence(zone=settings.worker.zone, shape=settings.shape),
             ttl=settings.worker.lease_ttl,
             states=lambda: {service: each.detector.state for service, each in self._watches.items()},
@@ -103,6 +105,8 @@ class Worker:
             settle=0.0 if carrier is None else carrier.rise * carrier.interval + carrier.attempt_timeout,
             on_adopted=self._adopt,
             leases=self._leases,
+            depends_on=self._depends_on,
+            is_open=self._is_open,
         )
 
     def __repr__(self) -> str:
@@ -140,7 +144,7 @@ class Worker:
             throttle=self._throttle,
             state=msgspec.structs.replace(state or DetectorState(), status=status),
             on_observation=self._publisher.observed,
-            on_decision=self._publisher.publish,
+            on_decision=self._conclude,
             on_start=self._on_start,
         )
         task = self._tasks.create_task(detector.run(), name=f"detector {service}")
@@ -153,6 +157,25 @@ class Worker:
             await asyncio.wait({watched.task})
             await watched.probe.aclose()
         self._publisher.forget(service)
+
+    def _conclude(self, decision: Decision) -> None:
+        """Publishes, and has what the service stands on looked at: the cause may lie there."""
+        self._publisher.publish(decision)
+        for name in dependencies(decision.service, self._depends_on):
+            below = self._watches.get(name)
+            if below is not None and (below.detector.state.status is Status.DOWN) is (decision.status is Status.UP):
+                below.detector.nudge()
+
+    def _is_open(self, service: str, since: float) -> bool:
+        """Whether this worker is about to know more of ``service`` than it did at ``since`` (Unix seconds)."""
+        watched = self._watches.get(service)
+        if watched is None:
+            return False
+        return (
+            watched.detector.state.is_undecided
+            or self._publisher.last_observed(service) < since
+            or not self._publisher.is_settled(service)
+        )
 
     def _adopt(self, service: str, status: Status) -> None:
         if service in self._watches:

@@ -86,6 +86,9 @@ export class Replica {
     for (const feature of features) {
       this.features.set(feature.name, feature);
     }
+    if (message.quiet === true) {
+      return [];
+    }
     const affects = features.map((feature) => ({ title: title(feature), status: feature.status }));
     return [
       {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from broadcaster.domain.admission import admit
@@ -205,3 +206,37 @@ def test_a_feature_whose_cause_moves_is_told_again() -> None:
     both, one = snapshot(7, auth="down", db="down"), snapshot(8, db="unknown", auth="down")
     told = notices.notice(CATALOGUE, both, one, EventKind.RECOVERED, "db", NOW)
     assert [(each.name, each.because) for each in told.features] == [("chat", ("auth",))]
+
+
+def test_an_explained_failure_tells_only_what_it_takes() -> None:
+    """The cause was told: what follows from it names features that are lost, or stays quiet; recoveries never do."""
+
+    def seen(caused_by: tuple[str, ...] = (), /, **statuses: str) -> Snapshot:
+        plain = snapshot(**statuses)
+        auth = msgspec.structs.replace(plain.state("auth"), caused_by=caused_by)
+        return msgspec.structs.replace(plain, services={**plain.services, "auth": auth})
+
+    without_feature = msgspec.structs.replace(CATALOGUE, features={})
+    before, after = seen(db="down"), seen(("db",), db="down", auth="down")
+    quiet = notices.notice(without_feature, before, after, EventKind.DOWN, "auth", NOW, incident="db-1")
+    assert (quiet.quiet, quiet.text, quiet.incident) == (True, "", "db-1")
+    assert quiet.service.caused_by == ("db",)
+    only_auth = msgspec.structs.replace(
+        CATALOGUE, features={"chat": Feature(name="chat", title="Chat", requires=("auth",))}
+    )
+    told = notices.notice(only_auth, before, after, EventKind.DOWN, "auth", NOW, incident="db-1")
+    assert (told.quiet, told.text) == (False, "Unavailable for now: Chat.")
+    back = notices.notice(without_feature, seen(auth="down"), seen(), EventKind.RECOVERED, "auth", NOW, incident="db-1")
+    assert (back.quiet, back.text) == (False, "You can sign in.")
+
+
+def test_a_cause_that_is_not_announced_explains_nothing_to_users() -> None:
+    """Nobody told them of it, so its effect is told as any failure."""
+    hidden = msgspec.structs.replace(CATALOGUE, features={}, degradation=False)
+    plain = snapshot(stats="down", auth="down")
+    auth = msgspec.structs.replace(plain.state("auth"), caused_by=("stats",))
+    after = msgspec.structs.replace(plain, services={**plain.services, "auth": auth})
+    told = notices.notice(hidden, snapshot(stats="down"), after, EventKind.DOWN, "auth", NOW)
+    assert not told.quiet
+    assert told.service.caused_by == ()
+    assert told.text

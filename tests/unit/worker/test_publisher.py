@@ -16,7 +16,7 @@ from broadcaster.domain.errors import StoreUnavailable
 from broadcaster.domain.model import EventKind, Observation, Status, event_kind
 from broadcaster.store.base import Outcome, Written
 from broadcaster.store.memory import MemoryStore
-from broadcaster.worker.publisher import Publisher
+from broadcaster.worker.publisher import CAUSE_WAIT, Publisher
 
 BEAT = 0.02
 
@@ -281,3 +281,56 @@ async def test_a_carrier_service_that_stays_down_beside_a_carrier_that_answers_i
         clock.now = 1011.0
         await until(lambda: publisher.is_idle)
     assert await told(store) == [("redis", EventKind.DOWN)]
+
+
+BELOW: dict[str, tuple[str, ...]] = {"chat": ("db",), "db": ()}
+
+
+async def test_a_cause_that_is_being_found_out_is_committed_before_its_effect(store: MemoryStore, clock: Clock) -> None:
+    """The effect waits for the verdict on what it stands on, and is explained by it; recovery comes in order too."""
+    finding_out = True
+    publisher = Publisher(
+        store,
+        worker="w1",
+        interval=BEAT,
+        clock=clock,
+        depends_on=BELOW,
+        is_open=lambda service, since: finding_out and service == "db",
+    )
+    async with running(publisher):
+        for name in BELOW:
+            publisher.publish(concluded(name, Status.UP, clock.now))
+        clock.now += CAUSE_WAIT
+        await until(lambda: publisher.is_idle)
+        publisher.publish(concluded("chat", Status.DOWN, clock.now, Status.UP))
+        await asyncio.sleep(3 * BEAT)
+        assert not publisher.is_idle, "it waits"
+        finding_out = False
+        publisher.publish(concluded("db", Status.DOWN, clock.now, Status.UP))
+        await until(lambda: publisher.is_idle)
+        finding_out = True
+        publisher.publish(concluded("chat", Status.UP, clock.now, Status.DOWN))
+        publisher.publish(concluded("db", Status.UP, clock.now, Status.DOWN))
+        await until(lambda: publisher.is_idle)
+    history = (await store.history())[2:]
+    assert [(each.service, each.kind, each.caused_by) for each in history] == [
+        ("db", EventKind.DOWN, ()),
+        ("chat", EventKind.DOWN, ("db",)),
+        ("db", EventKind.RECOVERED, ()),
+        ("chat", EventKind.RECOVERED, ()),
+    ]
+    assert len({each.incident for each in history}) == 1
+
+
+async def test_an_effect_does_not_wait_for_ever(store: MemoryStore, clock: Clock) -> None:
+    """Without a verdict in time it is told for itself."""
+    publisher = Publisher(
+        store, worker="w1", interval=BEAT, clock=clock, depends_on=BELOW, is_open=lambda service, since: True
+    )
+    async with running(publisher):
+        publisher.publish(concluded("chat", Status.DOWN, clock.now))
+        await asyncio.sleep(3 * BEAT)
+        assert not publisher.is_idle
+        clock.now += CAUSE_WAIT
+        await until(lambda: publisher.is_idle)
+    assert await told(store) == [("chat", EventKind.DOWN)]
