@@ -64,7 +64,11 @@ class TlsSettings(Section, frozen=True, kw_only=True):
 
 
 class HttpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"):
-    """Any HTTP endpoint. ``expect_json`` maps dotted paths to the values they must have."""
+    """Any HTTP endpoint. ``expect_json`` maps dotted paths to the values they must have.
+
+    With ``health_document`` the answer must be a JSON object whose ``status`` says how the service is: pass, ok, up or
+    healthy; warn, warning or degraded (impaired); fail, down, error or unhealthy (failed).
+    """
 
     url: HttpUrl
     method: HttpMethod = "GET"
@@ -73,16 +77,22 @@ class HttpProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"
     expect_status: tuple[int | str, ...] = ("2xx",)
     expect_body: str = ""
     expect_json: Mapping[str, str | int | float | bool | None] = {}
+    health_document: bool = False
     follow_redirects: bool = False
     tls: TlsSettings = TlsSettings()
 
 
 class PostgresProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="postgres"):
-    """Connects and runs ``query``; with ``degraded_in_recovery`` a standby counts as impaired."""
+    """Connects and runs ``query``; with ``degraded_in_recovery`` a standby counts as impaired.
+
+    With ``max_replica_lag`` a standby is impaired whose last replayed transaction is older, while more has been
+    received than replayed. A primary, and a standby that has replayed all it received, never is.
+    """
 
     dsn: PostgresUrl
     query: str = "SELECT 1"
     degraded_in_recovery: bool = False
+    max_replica_lag: Duration | None = None
 
 
 class RedisProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="redis"):
@@ -120,8 +130,9 @@ class WebSocketProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class LlmApiProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="llm_api"):
-    """An authenticated cheap GET of an OpenAI- or Anthropic-style API.
+    """An authenticated GET of an OpenAI- or Anthropic-style API.
 
+    ``url`` should name what costs nothing: ``https://api.openai.com/v1/models``, ``https://api.anthropic.com/v1/models``.
     ``auth`` says how the key is sent: ``bearer`` (OpenAI), ``x-api-key`` (Anthropic).
     """
 

@@ -43,7 +43,13 @@ class Outcome(StrEnum):
 
 
 class Category(StrEnum):
-    """Why an observation is not ``ok``, in words that are safe to show to anybody."""
+    """Why an observation is not ``ok``, in one word for operators. Users are told ``auth`` and ``misconfigured`` as
+    ``internal``: see ``notices.public_category``.
+
+    ``dns``: the name does not exist; a resolver that gives no answer is ``unreachable``. ``auth``: the service refuses
+    us, and it may be either side that is wrong. ``misconfigured``: somebody else's service works, and what is wrong
+    is on our side: a key, an account. ``quota``: so many requests came from us that it takes no more for now.
+    """
 
     REFUSED = "refused"
     RESET = "reset"
@@ -52,6 +58,7 @@ class Category(StrEnum):
     TLS = "tls"
     UNREACHABLE = "unreachable"
     AUTH = "auth"
+    MISCONFIGURED = "misconfigured"
     BAD_RESPONSE = "bad_response"
     SERVER_ERROR = "server_error"
     OVERLOADED = "overloaded"
@@ -66,8 +73,17 @@ class Category(StrEnum):
 
     @property
     def is_definitive(self) -> bool:
-        """Whether a failure of this kind does not come by chance: looked at again at once, it is the same."""
-        return self in (Category.REFUSED, Category.DNS, Category.TLS, Category.AUTH)
+        """Whether a failure of this category is certain at once: the same attempt a moment later would end the same.
+
+        Somebody answered, and the answer was no: nobody listens, the name does not exist, the certificate does not
+        hold, the credentials are refused. All else is ambiguous, as a lost packet, a restart or a moment of load looks
+        the same (``timeout``, ``reset``, ``unreachable``, ``bad_response``, ``server_error``, ``overloaded`` ...), and
+        is worth a second attempt.
+        """
+        return self in _DEFINITIVE
+
+
+_DEFINITIVE = frozenset({Category.REFUSED, Category.DNS, Category.TLS, Category.AUTH, Category.MISCONFIGURED})
 
 
 class FeedState(StrEnum):

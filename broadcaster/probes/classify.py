@@ -51,6 +51,10 @@ _ERRNOS = {
 }
 
 
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
+"""What a resolver answers that knows: there is no such name, or it has no address."""
+
+
 def classify(error: BaseException) -> Category:
     """The category of an error, by itself or by the first of its causes that is known. ``internal`` for the rest."""
     for each in chain(error):
@@ -93,7 +97,8 @@ def status_finding(status: int, detail: str) -> Finding:
         case 401 | 403 | 407:
             return failed(Category.AUTH, detail)
         case 429:
-            return impaired(Category.OVERLOADED, detail)
+            # RFC 6585, section 4: "the user has sent too many requests", and the user is us. Others are served.
+            return impaired(Category.QUOTA, detail)
         # 529 is what Anthropic's API answers when it is overloaded.
         case 503 | 529:
             return failed(Category.OVERLOADED, detail)
@@ -105,10 +110,14 @@ def status_finding(status: int, detail: str) -> Finding:
 
 def _category(error: BaseException) -> Category | None:
     match error:
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            # The other side went away in the middle: that says nothing of certificates.
+            return Category.RESET
         case ssl.SSLError() | ssl.CertificateError():
             return Category.TLS
         case socket.gaierror():
-            return Category.DNS
+            # EAI_AGAIN, EAI_FAIL and the like: no resolver told, so the name may well exist.
+            return Category.DNS if error.errno in _NO_SUCH_NAME else Category.UNREACHABLE
         case UnicodeDecodeError():
             return Category.BAD_RESPONSE
         case UnicodeError() if "idna" in str(error):

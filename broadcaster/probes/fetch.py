@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -109,7 +111,14 @@ async def _exchange(request: httpx.Request, tls: ClientTls) -> Answer:
         transport = httpx.AsyncHTTPTransport(verify=tls.context(), trust_env=False)
     else:
         transport = httpx.AsyncHTTPTransport(verify=False, trust_env=False)
-    async with transport:
+    async with AsyncExitStack() as opened, transport:
+
+        async def note(event: str, info: Mapping[str, Any]) -> None:
+            # httpcore forgets a connection that is cancelled while TLS is agreed on. Closing one twice does no harm.
+            if event == "connection.connect_tcp.complete":
+                opened.push_async_callback(info["return_value"].aclose)
+
+        request.extensions["trace"] = note
         response = await transport.handle_async_request(request)
         try:
             packed, is_cut = await _read(response)

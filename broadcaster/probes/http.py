@@ -17,8 +17,12 @@ from broadcaster.probes.tls import ClientTls
 
 _MISSING = object()
 
+# draft-inadarei-api-health-check-06, section 3.1, and what frameworks say instead. In any case of letters.
+_PASSING = frozenset({"pass", "ok", "up", "healthy"})
 _WARNING = frozenset({"warn", "warning", "degraded"})
 _FAILING = frozenset({"fail", "error", "down", "unhealthy"})
+
+_LONGEST_WORD = 40
 
 
 class HttpLook(DrivenProbe):
@@ -60,21 +64,38 @@ def judge(answer: Answer, settings: HttpProbe) -> Finding:
         if not is_right:
             what = "is missing" if found is _MISSING else "is not as expected"
             return failed(Category.BAD_RESPONSE, f"status {answer.status}, but the JSON field {path!r} {what}")
-    # Who names the field has said already what it must be.
-    return Finding() if "status" in settings.expect_json else _own_word(answer, document)
-
-
-def _own_word(answer: Answer, document: object) -> Finding:
-    """What a health document says of the service that sent it (draft-inadarei-api-health-check-06, section 3)."""
     status = document.get("status") if isinstance(document, dict) else None
+    if settings.health_document:
+        return _health(status, answer)
+    # Who names the field has said already what it must be.
+    return Finding() if "status" in settings.expect_json else _own_word(status, answer)
+
+
+def _health(status: object, answer: Answer) -> Finding:
+    """What a health document says of the service that sent it, where one is expected and its word counts."""
+    if not isinstance(status, str):
+        why = f"it is longer than {MAX_BODY} bytes" if answer.is_cut else "it is not a JSON object with a word 'status'"
+        return failed(Category.BAD_RESPONSE, f"status {answer.status}, but no health document: {why}")
+    said = f"its health document says {status[:_LONGEST_WORD]!r}"
+    match status.lower():
+        case word if word in _PASSING:
+            return Finding()
+        case word if word in _WARNING:
+            return impaired(Category.SERVER_ERROR, said)
+        case word if word in _FAILING:
+            return failed(Category.SERVER_ERROR, said)
+        case _:
+            return failed(Category.BAD_RESPONSE, f"{said}, which says nothing of its health")
+
+
+def _own_word(status: object, answer: Answer) -> Finding:
+    """What an answer says of its service where nobody asked: only bad news is news."""
     if not isinstance(status, str):
         return Finding()
-    if status.lower() in _WARNING:
-        return impaired(Category.SERVER_ERROR, f"its health document says {status!r}")
-    # Only there is the meaning of the field agreed upon; in any JSON 'error' may speak of something else.
-    if answer.media_type == "application/health+json" and status.lower() in _FAILING:
-        return failed(Category.SERVER_ERROR, f"its health document says {status!r}")
-    return Finding()
+    # Only in a health document is the meaning of 'error' or 'down' agreed upon.
+    is_agreed = answer.media_type == "application/health+json"
+    is_bad = status.lower() in (_WARNING | _FAILING if is_agreed else _WARNING)
+    return _health(status, answer) if is_bad else Finding()
 
 
 def _matches(status: int, expected: int | str) -> bool:

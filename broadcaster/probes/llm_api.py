@@ -1,4 +1,13 @@
-"""An OpenAI- or Anthropic-style API takes our key. A refused key, a used-up quota and an outage are told apart."""
+"""An OpenAI- or Anthropic-style API takes our key. A refused key, a used-up quota and an outage are told apart:
+
+- 5xx is the provider's failure; 503 and 529 say that it is overloaded.
+- 429 is our quota or rate limit: impaired, as the API works and may have taken the request before.
+- 401 and 403 (the key), 402 (the account) are wrong on our side: ``misconfigured``, for operators and not for users.
+
+Ask for what costs nothing before what costs: ``GET /v1/models`` lists the models that a key may use, at APIs of both
+styles, and takes no tokens. It shows that the name, TLS, the key and the API are well, not that a completion would
+come; whoever must know that pays for every probe.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +56,9 @@ def judge(answer: Answer) -> Finding:
     said = f"status {answer.status}{_error_code(answer)}"
     match answer.status:
         case 401 | 403:
-            return failed(Category.AUTH, f"{said}: our key is refused, which is not an outage of the API")
+            return failed(Category.MISCONFIGURED, f"{said}: our key is refused, which is not an outage of the API")
+        case 402:
+            return failed(Category.MISCONFIGURED, f"{said}: our account is not paid for, which is not an outage")
         case 429:
             wait = answer.headers.get("retry-after", "")
             return impaired(

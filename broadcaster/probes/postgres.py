@@ -32,6 +32,18 @@ _STATES = (
 )
 
 
+_LAG = """
+SELECT extract(epoch FROM now() - coalesce(pg_last_xact_replay_timestamp(), pg_postmaster_start_time()))::float8
+WHERE pg_is_in_recovery() AND pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()
+"""
+"""Seconds a standby is behind; no row where it is a primary, or has replayed all it received.
+
+Without the second condition the age of the last transaction would be taken for lag on a primary that has nothing to do
+(PostgreSQL documentation, "Recovery Information Functions"). Where none has been replayed since the standby started, it
+counts as behind since then.
+"""
+
+
 class PostgresLook(DrivenProbe):
     def __init__(self, service: str, settings: PostgresProbe, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(service, secrets=url_secrets(settings.dsn), clock=clock)
@@ -53,11 +65,18 @@ class PostgresLook(DrivenProbe):
             await connection.execute(self._settings.query)
             if self._settings.degraded_in_recovery and await connection.fetchval("SELECT pg_is_in_recovery()"):
                 return impaired(Category.RECOVERING, "in recovery: a standby, or a primary that is not ready")
-            return Finding()
+            return await self._look_at_lag(connection)
         finally:
             if connection is not None:
                 connection.terminate()
             await loop.drop_all()
+
+    async def _look_at_lag(self, connection: asyncpg.Connection[asyncpg.Record]) -> Finding:
+        limit = self._settings.max_replica_lag
+        lag = None if limit is None else await connection.fetchval(_LAG)
+        if limit is None or lag is None or lag <= limit:
+            return Finding()
+        return impaired(Category.REPLICATION, f"a standby {lag:.1f} s behind its primary, above {limit:g} s")
 
     def _meaning(self, error: Exception) -> Finding | None:
         for each in chain(error):

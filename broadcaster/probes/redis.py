@@ -23,7 +23,8 @@ from broadcaster.probes.tls import ClientTls
 
 _REFUSALS = (
     # How the error begins, and what it means. Redis has no codes but these words.
-    ("LOADING", failed, Category.LOADING),
+    # It is there, has its data, and will serve them without anybody's help.
+    ("LOADING", impaired, Category.LOADING),
     ("NOAUTH", failed, Category.AUTH),
     ("WRONGPASS", failed, Category.AUTH),
     ("DENIED", failed, Category.AUTH),
@@ -62,7 +63,7 @@ class RedisLook(DrivenProbe):
     def _meaning(self, error: Exception) -> Finding | None:
         for each in chain(error):
             if isinstance(each, redis.exceptions.BusyLoadingError):
-                return failed(Category.LOADING, str(each))
+                return impaired(Category.LOADING, str(each))
             if isinstance(each, redis.exceptions.MasterDownError):
                 return failed(Category.REPLICATION, str(each))
             if isinstance(each, redis.exceptions.AuthenticationError | redis.exceptions.NoPermissionError):
@@ -119,7 +120,7 @@ class _Connection(redis.asyncio.Connection):
 def judge(info: dict[str, str], *, allow_replica: bool = False) -> Finding:
     """What INFO's replication and persistence sections say of the server."""
     if info.get("loading", "0") != "0":
-        return failed(Category.LOADING, "INFO says loading")
+        return impaired(Category.LOADING, "INFO says loading")
     is_replica = info.get("role") == "slave"
     if is_replica and info.get("master_link_status") == "down":
         return impaired(Category.REPLICATION, "a replica without a link to its master")

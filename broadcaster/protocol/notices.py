@@ -5,11 +5,11 @@ A text of ``services.yaml`` wins over a sentence made here. Services that are no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from broadcaster.domain.admission import Admission
 from broadcaster.domain.features import FeatureState, FeatureStatus, feature_states, roots
-from broadcaster.domain.model import Catalogue, EventKind, FeedState, Service, Snapshot, Status
+from broadcaster.domain.model import Catalogue, Category, EventKind, FeedState, Service, Snapshot, Status
 from broadcaster.protocol.closing import fit_reason
 from broadcaster.protocol.messages import (
     FeatureView,
@@ -40,11 +40,30 @@ _SERVICE_TEXTS = {
     EventKind.RECOVERED: "{title} is back to normal.",
 }
 
+_REASONED_TEXTS = {
+    # Where the plain sentence would lay the blame on a service that works, or hide that waiting a little helps.
+    (
+        EventKind.DOWN,
+        Category.INTERNAL,
+    ): "{title} is unavailable because of a problem on our side. We are working on it.",
+    (EventKind.DEGRADED, Category.INTERNAL): "{title} is unreliable right now because of a problem on our side.",
+    (EventKind.DEGRADED, Category.QUOTA): "{title} is limited right now because many requests are being made.",
+}
+
 _FEED_TEXTS = {
     FeedState.LIVE: "Status is up to date again.",
     FeedState.UNWATCHED: "Status is not being watched right now; what you see may be out of date.",
     FeedState.LOST: "This node has lost its source of status; what you see may be out of date.",
 }
+
+
+def public_category(category: Category | None) -> Category | None:
+    """Why a service is not well, as everybody may know it.
+
+    That somebody refuses our credentials is for operators: an attacker learns from it what to try. To users it is
+    ``internal``, as is a probe that cannot do its work: a problem on our side, and they need not know which.
+    """
+    return Category.INTERNAL if category in (Category.AUTH, Category.MISCONFIGURED) else category
 
 
 def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> ServiceView:
@@ -56,7 +75,7 @@ def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> Service
         status=state.status,
         criticality=service.criticality,
         since=timestamp(state.since) if state.since else None,
-        category=state.category,
+        category=public_category(state.category),
         caused_by=tuple(each for each in state.caused_by if catalogue.is_announced(each)),
     )
 
@@ -141,9 +160,8 @@ def rejected(
     """Why a handshake is not served: the root causes in words, what still works, when to come back."""
     features = tuple(_feature_view(catalogue, state) for state in admission.features)
     works = [view.title for view in features if view.status is FeatureStatus.AVAILABLE]
-    sentences = [f"{_subject(catalogue, admission.causes)} unavailable, and we cannot connect you without it."]
-    if len(admission.causes) > 1:
-        sentences = [f"{_subject(catalogue, admission.causes)} unavailable, and we cannot connect you without them."]
+    it = "it" if len(admission.causes) == 1 else "them"
+    sentences = [f"{_unavailable(catalogue, snapshot, admission.causes)}, and we cannot connect you without {it}."]
     if works:
         sentences.append(f"Still working: {_listed(works)}.")
     sentences.append(f"Please try again in {_seconds(retry_after_ms)}.")
@@ -200,20 +218,32 @@ def _service_text(catalogue: Catalogue, snapshot: Snapshot, kind: EventKind, nam
         return own
     causes = roots(catalogue, snapshot, [name])
     if kind in (EventKind.DOWN, EventKind.DEGRADED) and causes != (name,):
-        return f"{_title(service)} is affected: {_subject(catalogue, causes)} unavailable."
-    return _SERVICE_TEXTS[kind].format(title=_title(service))
+        return f"{_title(service)} is affected: {_unavailable(catalogue, snapshot, causes)}."
+    category = public_category(snapshot.state(name).category)
+    text = _SERVICE_TEXTS[kind] if category is None else _REASONED_TEXTS.get((kind, category), _SERVICE_TEXTS[kind])
+    return text.format(title=_title(service))
 
 
 def _summary(services: Iterable[ServiceView], features: Iterable[FeatureView], feed: FeedState) -> str:
     """One sentence a reduced feature; services that are unwell are named only if no feature tells of it."""
     sentences = [view.text for view in features if view.status in _REDUCED]
     if not sentences:
-        unwell = [view.title for view in services if view.status in (Status.DOWN, Status.DEGRADED)]
-        if unwell:
-            sentences.append(f"{_listed(unwell)} {_be(unwell)} having problems right now.")
+        unwell = [view for view in services if view.status in (Status.DOWN, Status.DEGRADED)]
+        ours = [view.title for view in unwell if view.category is Category.INTERNAL]
+        theirs = [view.title for view in unwell if view.category is not Category.INTERNAL]
+        if theirs:
+            sentences.append(f"{_listed(theirs)} {_be(theirs)} having problems right now.")
+        if ours:
+            sentences.append(f"{_listed(ours)} {_be(ours)} affected by a problem on our side.")
     if feed is not FeedState.LIVE:
         sentences.append(_FEED_TEXTS[feed])
     return " ".join(sentences)
+
+
+def _unavailable(catalogue: Catalogue, snapshot: Snapshot, names: Sequence[str]) -> str:
+    """That these are unavailable, and whose problem it is where that of all of them is ours. Without a full stop."""
+    is_ours = all(public_category(snapshot.state(name).category) is Category.INTERNAL for name in names)
+    return f"{_subject(catalogue, names)} unavailable{' because of a problem on our side' if is_ours else ''}"
 
 
 def _subject(catalogue: Catalogue, names: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import json
 from pathlib import Path
@@ -29,7 +30,7 @@ OK = (Outcome.OK, None)
         ("200 OK", (204, "3xx"), (Outcome.FAILED, Category.BAD_RESPONSE)),
         ("302 Found", ("2xx",), (Outcome.FAILED, Category.BAD_RESPONSE)),
         ("401 Unauthorized", ("2xx",), (Outcome.FAILED, Category.AUTH)),
-        ("429 Too Many", ("2xx",), (Outcome.IMPAIRED, Category.OVERLOADED)),
+        ("429 Too Many", ("2xx",), (Outcome.IMPAIRED, Category.QUOTA)),
         ("500 Oh", ("2xx",), (Outcome.FAILED, Category.SERVER_ERROR)),
         ("503 Unavailable", ("2xx",), (Outcome.FAILED, Category.OVERLOADED)),
     ],
@@ -40,6 +41,12 @@ async def test_the_status_is_judged(
     """An expected status is well; an unexpected one says how the service fails."""
     async with peer(says(http(status))) as server:
         assert expected == verdict(await look(HttpProbe(url=server.url(), expect_status=expect)))
+
+
+async def test_a_time_to_come_back_makes_an_outage_no_better() -> None:
+    """503 is a failure with Retry-After as well."""
+    async with peer(says(http("503 Unavailable", retry_after="5"))) as server:
+        assert verdict(await look(HttpProbe(url=server.url()))) == (Outcome.FAILED, Category.OVERLOADED)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +90,26 @@ async def test_silence_is_a_timeout(sends_headers: bool) -> None:
 
     async with peer(half if sends_headers else silence) as server, asyncio.timeout(PLENTY):
         observation = await look(HttpProbe(url=server.url()), SHORT)
+    assert verdict(observation) == (Outcome.FAILED, Category.TIMEOUT)
+
+
+async def test_silence_in_a_tls_handshake_leaves_no_connection() -> None:
+    """A server that never answers to TLS costs the deadline, and then sees the connection end."""
+    ended = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silence(reader, writer)
+        ended.set()
+
+    # What the collector of garbage would close was left behind.
+    gc.disable()
+    try:
+        async with peer(mute) as server, asyncio.timeout(PLENTY):
+            # Not SHORT: it must be the handshake that the deadline meets.
+            observation = await look(HttpProbe(url=server.url(scheme="https")), 2)
+            await ended.wait()
+    finally:
+        gc.enable()
     assert verdict(observation) == (Outcome.FAILED, Category.TIMEOUT)
 
 
@@ -162,6 +189,64 @@ async def test_a_health_document_is_believed(
     body = json.dumps({"status": status}).encode()
     async with peer(says(http("200 OK", body, content_type=media_type))) as server:
         assert expected == verdict(await look(HttpProbe(url=server.url())))
+
+
+@pytest.mark.parametrize("media_type", ["application/health+json", "application/json", "text/plain"])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("pass", "ok", "UP", "Healthy"), OK),
+        (("warn", "degraded", "Warning"), (Outcome.IMPAIRED, Category.SERVER_ERROR)),
+        (("fail", "down", "ERROR", "unhealthy"), (Outcome.FAILED, Category.SERVER_ERROR)),
+        (("", "maintenance", "passed"), (Outcome.FAILED, Category.BAD_RESPONSE)),
+    ],
+)
+async def test_a_health_document_counts_if_asked(
+    media_type: str, words: tuple[str, ...], expected: tuple[Outcome, Category | None]
+) -> None:
+    """With health_document the word of the service counts, whatever the body is declared to be."""
+    for word in words:
+        answer = http("200 OK", json.dumps({"status": word, "checks": {}}).encode(), content_type=media_type)
+        async with peer(says(answer)) as server:
+            assert expected == verdict(await look(HttpProbe(url=server.url(), health_document=True)))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "all is well",
+        "[]",
+        '"pass"',
+        "{}",
+        '{"status": true}',
+        '{"status": {"status": "pass"}}',
+        '{"status": "pass"',
+        "[" * 60_000,
+        '{"status": "pass", "more": "' + "x" * 70_000 + '"}',
+    ],
+    ids=lambda body: body[:40] or "empty",
+)
+async def test_what_is_no_health_document_is_a_bad_response(body: str) -> None:
+    """With health_document a service that says nothing of its health is not well, also where it says too much."""
+    async with peer(says(http("200 OK", body.encode(), content_type="application/health+json"))) as server:
+        observation = await look(HttpProbe(url=server.url(), health_document=True))
+    assert verdict(observation) == (Outcome.FAILED, Category.BAD_RESPONSE)
+
+
+async def test_a_health_document_stands_beside_other_expectations() -> None:
+    """The status of HTTP comes first, then what is expected of the body, then the service's word."""
+    good, bad = b'{"status": "pass", "database": "up"}', b'{"status": "fail", "database": "up"}'
+    cases = (
+        (http("503 Unavailable", good), (Outcome.FAILED, Category.OVERLOADED)),
+        (http("200 OK", good), OK),
+        (http("200 OK", bad), (Outcome.FAILED, Category.SERVER_ERROR)),
+        (http("200 OK", good.replace(b"up", b"lost")), (Outcome.FAILED, Category.BAD_RESPONSE)),
+    )
+    for answer, expected in cases:
+        async with peer(says(answer)) as server:
+            settings = HttpProbe(url=server.url(), expect_json={"database": "up"}, health_document=True)
+            assert expected == verdict(await look(settings))
 
 
 async def test_a_packed_body_is_unpacked() -> None:
@@ -264,7 +349,7 @@ async def test_verification_can_be_turned_off(certificates: Certificates) -> Non
 
 
 async def test_a_client_certificate_is_presented(certificates: Certificates) -> None:
-    """A server that asks for a client's certificate gets the configured one."""
+    """A server that asks for a client's certificate gets the configured one; this one hangs up on who has none."""
     given = TlsSettings(
         ca_file=str(certificates.authority),
         client_cert=str(certificates.certificate),
@@ -274,7 +359,7 @@ async def test_a_client_certificate_is_presented(certificates: Certificates) -> 
     async with peer(says(http("200 OK")), tls=certificates.server_context(asks_for_client=True)) as server:
         assert verdict(await look(HttpProbe(url=server.url(scheme="https"), tls=given))) == OK
         refused = await look(HttpProbe(url=server.url(scheme="https"), tls=lacking))
-        assert verdict(refused) == (Outcome.FAILED, Category.TLS)
+        assert verdict(refused) == (Outcome.FAILED, Category.RESET)
 
 
 @pytest.mark.parametrize("kind", ["plain", "missing file", "no certificate"])

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from broadcaster.config.settings import PostgresProbe
+from broadcaster.config.settings import Duration, PostgresProbe
 from broadcaster.domain.model import Category, Observation, Outcome
 from tests.support.certificates import Certificates
 from tests.support.looking import PLENTY, SHORT, look, verdict
@@ -21,11 +22,33 @@ OK = (Outcome.OK, None)
 
 async def until(dsn: str, category: Category | None) -> Observation:
     """Looks again and again until it sees this category."""
+    return await until_seen(PostgresProbe(dsn=dsn), category)
+
+
+async def until_seen(settings: PostgresProbe, category: Category | None) -> Observation:
+    """Looks again and again, as these settings ask, until it sees this category."""
     async with asyncio.timeout(PLENTY):
         while True:
-            observation = await look(PostgresProbe(dsn=dsn), 2)
+            observation = await look(settings, 2)
             if observation.category is category:
                 return observation
+            await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def session_of(server: PostgresServer) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """A connection of the test's own."""
+    session = await asyncpg.connect(server.url)
+    try:
+        yield session
+    finally:
+        session.terminate()
+
+
+async def true_of(session: asyncpg.Connection[asyncpg.Record], condition: str) -> None:
+    """Returns as soon as the query says true."""
+    async with asyncio.timeout(PLENTY):
+        while not await session.fetchval(condition):
             await asyncio.sleep(0.02)
 
 
@@ -129,6 +152,38 @@ async def test_a_standby_is_recovering_if_asked() -> None:
         assert verdict(await look(PostgresProbe(dsn=server.url))) == OK
         observation = await look(PostgresProbe(dsn=server.url, degraded_in_recovery=True))
         assert verdict(observation) == (Outcome.IMPAIRED, Category.RECOVERING)
+
+
+async def test_a_standby_that_falls_behind_is_seen_if_asked() -> None:
+    """A standby that has received what it does not replay is impaired once that is older than the limit, not before;
+    one that has replayed all it received is well however long ago that was, and so is an idle primary."""
+    async with (
+        postgres_server() as primary,
+        postgres_server(standby_of=primary) as standby,
+        session_of(primary) as writer,
+        session_of(standby) as reader,
+    ):
+        strict = PostgresProbe(dsn=standby.url, max_replica_lag=Duration(0.2))
+        lenient = PostgresProbe(dsn=standby.url, max_replica_lag=Duration(3600))
+        idle_primary = PostgresProbe(dsn=primary.url, max_replica_lag=Duration(0))
+        await writer.execute("CREATE TABLE told AS SELECT 1")
+        await true_of(reader, "SELECT to_regclass('told') IS NOT NULL")
+        await true_of(reader, "SELECT now() - pg_last_xact_replay_timestamp() > interval '0.4 s'")
+        assert verdict(await until_seen(strict, None)) == OK
+
+        await reader.execute("SELECT pg_wal_replay_pause()")
+        await true_of(reader, "SELECT pg_get_wal_replay_pause_state() = 'paused'")
+        await writer.execute("INSERT INTO told VALUES (2)")
+        await true_of(reader, "SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()")
+        behind = await look(strict)
+        assert verdict(behind) == (Outcome.IMPAIRED, Category.REPLICATION)
+        assert "behind its primary" in behind.detail
+        assert verdict(await look(lenient)) == OK
+        assert verdict(await look(PostgresProbe(dsn=standby.url))) == OK
+        assert verdict(await look(idle_primary)) == OK
+
+        await reader.execute("SELECT pg_wal_replay_resume()")
+        await until_seen(strict, None)
 
 
 async def test_tls_is_used_and_checked(certificates: Certificates) -> None:

@@ -100,7 +100,7 @@ async def test_killed_paused_and_back_are_seen(binary: str) -> None:
 
 
 async def test_a_server_that_loads_its_data_is_loading() -> None:
-    """A server that answers while it reads its data serves nothing yet; these are Redis' own words for it."""
+    """A server that still reads its data will serve by itself: impaired. These are Redis' own words for it."""
 
     async def loading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(5)
@@ -108,7 +108,26 @@ async def test_a_server_that_loads_its_data_is_loading() -> None:
 
     async with peer(loading) as server:
         observation = await look(RedisProbe(url=f"redis://127.0.0.1:{server.port}/0"), 2)
-    assert verdict(observation) == (Outcome.FAILED, Category.LOADING)
+    assert verdict(observation) == (Outcome.IMPAIRED, Category.LOADING)
+
+
+async def test_a_real_server_is_loading_until_it_is_well(binary: str, tmp_path: Path) -> None:
+    """A server that starts with much data is impaired while it reads them, and well when it has."""
+    # Redis looks at its clients after every 2 MiB that it loads; with 5 ms a key this lasts for two seconds.
+    slowly = ["--key-load-delay", "5000"]
+    snapshots = ["--appendonly", "no", "--rdbcompression", "no"]
+    async with redis_server(binary=binary, data_dir=tmp_path / "data", options=snapshots) as server:
+        async with client_of(server.url) as client:
+            await client.mset({f"key:{number}": "x" * 40_000 for number in range(400)})
+            await client.save()
+        await server.kill()
+    async with redis_server(
+        binary=binary, data_dir=tmp_path / "data", options=[*snapshots, *slowly], start=False
+    ) as server:
+        await server.start(wait=False)
+        probe = RedisProbe(url=server.url)
+        assert (await until(probe, Category.LOADING)).outcome is Outcome.IMPAIRED
+        assert verdict(await until(probe, None)) == OK
 
 
 async def test_replicas_are_told_apart(binary: str) -> None:

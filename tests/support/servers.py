@@ -210,20 +210,19 @@ class PostgresServer(ServerProcess):
 
     def initialise(self) -> None:
         """Makes the data directory."""
-        uid, gid = self._owner
         password_file = self.data_dir.parent / f"{self.data_dir.name}.password"
         password_file.write_text(self.password)
         self.data_dir.mkdir(mode=0o700, exist_ok=True)
         for path in (password_file, self.data_dir):
-            os.chown(path, uid, gid)
-        command = [str(self._binaries / "initdb"), "-D", str(self.data_dir), "-U", self.user, "--encoding=utf8"]
-        command += ["--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync", "--no-instructions"]
-        # Run from a directory the unprivileged user may read.
-        done = subprocess.run(
-            tied_command(command, uid=uid, gid=gid), cwd=self.data_dir, capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise RuntimeError(f"initdb failed:\n{done.stdout}{done.stderr}")
+            os.chown(path, *self._owner)
+        arguments = ["-D", str(self.data_dir), "-U", self.user, "--encoding=utf8", "--auth=scram-sha-256"]
+        self._run("initdb", *arguments, f"--pwfile={password_file}", "--no-sync", "--no-instructions")
+
+    def copy(self, primary: PostgresServer) -> None:
+        """Makes the data directory that of a standby of ``primary``, which must run and is followed from then on."""
+        self.data_dir.mkdir(mode=0o700)
+        os.chown(self.data_dir, *self._owner)
+        self._run("pg_basebackup", "-D", str(self.data_dir), "-d", primary.url, "-R", "-c", "fast", "--no-sync")
 
     def present(self, certificate: Path, key: Path) -> None:
         """Makes the server offer TLS with this certificate from its next start on."""
@@ -234,6 +233,14 @@ class PostgresServer(ServerProcess):
             os.chown(own, *self._owner)
             self.options[name] = str(own)
         self.options["ssl"] = "on"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        uid, gid = self._owner
+        command = tied_command([str(self._binaries / program), *arguments], uid=uid, gid=gid)
+        # Run from a directory the unprivileged user may read.
+        done = subprocess.run(command, cwd=self.data_dir, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{program} failed:\n{done.stdout}{done.stderr}")
 
     def _tied_command(self) -> list[str]:
         uid, gid = self._owner
@@ -358,9 +365,14 @@ async def redis_server(
 
 @asynccontextmanager
 async def postgres_server(
-    port: int | None = None, *, options: Mapping[str, str] | None = None, start: bool = True
+    port: int | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    start: bool = True,
+    standby_of: PostgresServer | None = None,
 ) -> AsyncIterator[PostgresServer]:
-    """A running PostgreSQL with an empty database. Its data live as long as the context.
+    """A running PostgreSQL with an empty database, or a standby that follows another. Its data live as long as the
+    context.
 
     ``options`` are server settings; ``server.options`` may be changed between a stop and a start. PostgreSQL
     refuses to run as root: for root it runs as ``nobody``.
@@ -369,7 +381,10 @@ async def postgres_server(
         os.chmod(folder, 0o755)
         binaries = _postgres_binaries(Path(folder))
         server = PostgresServer(Path(folder) / "data", port or free_port(), binaries=binaries, options=options or {})
-        await asyncio.to_thread(server.initialise)
+        if standby_of is None:
+            await asyncio.to_thread(server.initialise)
+        else:
+            await asyncio.to_thread(server.copy, standby_of)
         try:
             if start:
                 await server.start()

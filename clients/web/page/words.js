@@ -18,16 +18,16 @@ const REASONS = {
   dns: "cannot be found",
   tls: "cannot be reached securely",
   unreachable: "cannot be reached",
-  auth: "does not let us in",
   bad_response: "answers wrongly",
   server_error: "reports an error",
   overloaded: "is overloaded",
-  quota: "has no quota left for us",
+  quota: "is limited, as many requests are being made",
   slow: "answers slowly",
   loading: "is starting up",
   read_only: "takes no changes",
   replication: "has copies that disagree",
   recovering: "is recovering",
+  internal: "is affected by a problem on our side",
 };
 
 const FEED_WORDS = {

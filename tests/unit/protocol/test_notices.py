@@ -25,6 +25,7 @@ from broadcaster.protocol.messages import Rejected, SnapshotMessage, Welcome, ti
 
 NOW = 1_767_261_600.0
 GONE = "is unavailable. We will tell you as soon as it is back."
+OUR_SIDE = "is unavailable because of a problem on our side"
 SECRET = "connect to db-7.internal:5432 failed"
 
 CATALOGUE = Catalogue(
@@ -62,6 +63,13 @@ def snapshot(at_revision: int = 7, /, **statuses: str) -> Snapshot:
 
 def known(statuses: dict[str, str]) -> Snapshot:
     return snapshot(7, **statuses)
+
+
+def because(category: Category | None, /, **statuses: str) -> Snapshot:
+    """What is said, all of it for the same reason; everything else up."""
+    told = snapshot(7, **statuses)
+    unwell = {name: msgspec.structs.replace(told.services[name], category=category) for name in statuses}
+    return Snapshot(position=told.position, services={**told.services, **unwell})
 
 
 def without_degradation() -> Catalogue:
@@ -102,6 +110,83 @@ def test_a_snapshot_message_says_what_a_welcome_says() -> None:
     welcome = notices.welcome(CATALOGUE, snapshot(stats="down"), FeedState.LIVE, NOW)
     again = notices.snapshot_message(CATALOGUE, snapshot(stats="down"), FeedState.LIVE, NOW)
     assert (again.services, again.features, again.text) == (welcome.services, welcome.features, welcome.text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "category", "expected"),
+    [
+        (EventKind.DOWN, Category.MISCONFIGURED, f"Analytics {OUR_SIDE}. We are working on it."),
+        (EventKind.DOWN, Category.AUTH, f"Analytics {OUR_SIDE}. We are working on it."),
+        (EventKind.DOWN, Category.INTERNAL, f"Analytics {OUR_SIDE}. We are working on it."),
+        (EventKind.DOWN, Category.OVERLOADED, f"Analytics {GONE}"),
+        (EventKind.DOWN, None, f"Analytics {GONE}"),
+        (
+            EventKind.DEGRADED,
+            Category.MISCONFIGURED,
+            "Analytics is unreliable right now because of a problem on our side.",
+        ),
+        (EventKind.DEGRADED, Category.QUOTA, "Analytics is limited right now because many requests are being made."),
+        (EventKind.DEGRADED, Category.SLOW, "Analytics is slow or unreliable right now."),
+        (EventKind.RECOVERED, None, "Analytics is back to normal."),
+    ],
+)
+def test_a_notice_says_whose_problem_it_is(kind: EventKind, category: Category | None, expected: str) -> None:
+    """A service that refuses us is not said to have failed, and one whose quota we used up is limited."""
+    status = {"down": "down", "degraded": "degraded"}.get(kind.value, "up")
+    after = because(category, stats=status)
+    assert notices.notice(CATALOGUE, snapshot(6), after, kind, "stats", NOW).text == expected
+
+
+def test_own_words_win_over_whose_problem_it_is() -> None:
+    """A text of services.yaml is what users read, whatever the category."""
+    own = msgspec.structs.replace(CATALOGUE.services["stats"], texts={"down": "They pause.", "degraded": "They slow."})
+    catalogue = msgspec.structs.replace(CATALOGUE, services={**CATALOGUE.services, "stats": own})
+    for kind, category, expected in (
+        (EventKind.DOWN, Category.MISCONFIGURED, "They pause."),
+        (EventKind.DEGRADED, Category.QUOTA, "They slow."),
+    ):
+        after = because(category, stats=kind.value)
+        assert notices.notice(catalogue, snapshot(6), after, kind, "stats", NOW).text == expected
+
+
+def test_a_dependency_that_we_misconfigured_is_our_problem_too() -> None:
+    """Who is told of the root of a failure, or refused for it, is told whose it is."""
+    told = because(Category.AUTH, db="down", auth="down")
+    text = notices.notice(CATALOGUE, snapshot(6), told, EventKind.DOWN, "auth", NOW).text
+    assert text == f"Sign-in is affected: Message store {OUR_SIDE}."
+    refused = notices.rejected(CATALOGUE, admit(CATALOGUE, told), told, NOW, 4_000).text
+    assert refused.startswith(f"Message store {OUR_SIDE}, and we cannot connect you without it.")
+
+
+def test_a_welcome_blames_nobody_else_for_a_problem_of_ours() -> None:
+    """Where no feature tells of it, services are named apart by whose problem it is."""
+    services = {name: each for name, each in CATALOGUE.services.items() if name in ("stats", "plain")}
+    told = because(Category.MISCONFIGURED, stats="down")
+    told = Snapshot(services={**told.services, "plain": snapshot(plain="down").state("plain")})
+    text = notices.welcome(Catalogue(services=services), told, FeedState.LIVE, NOW).text
+    assert text == "plain is having problems right now. Analytics is affected by a problem on our side."
+
+
+@pytest.mark.parametrize("category", Category)
+@pytest.mark.parametrize("status", ["down", "degraded"])
+def test_nobody_is_told_of_refused_credentials(category: Category, status: str) -> None:
+    """Whatever the category, no message holds the words that are for operators; all others get out as they are."""
+    told = because(category, db=status)
+    kind = EventKind(status)
+    messages = [
+        notices.welcome(CATALOGUE, told, FeedState.LIVE, NOW),
+        notices.snapshot_message(CATALOGUE, told, FeedState.LIVE, NOW),
+        notices.notice(CATALOGUE, snapshot(6), told, kind, "db", NOW),
+    ]
+    if status == "down":
+        messages.append(notices.rejected(CATALOGUE, admit(CATALOGUE, told), told, NOW, 1000))
+    public = Category.INTERNAL if category in (Category.AUTH, Category.MISCONFIGURED) else category
+    assert notices.public_category(category) is public
+    for message in messages:
+        text = codec.encode(message).decode()
+        assert f'"category":"{public.value}"' in text
+        assert '"category":"auth"' not in text
+        assert "misconfigured" not in text
 
 
 @pytest.mark.parametrize(
