@@ -47,6 +47,7 @@ HttpUrl = Annotated[str, Meta(extra={"schemes": ("http", "https")})]
 WebSocketUrl = Annotated[str, Meta(extra={"schemes": ("ws", "wss")})]
 RedisUrl = Annotated[str, Meta(extra={"schemes": ("redis", "rediss", "unix")})]
 PostgresUrl = Annotated[str, Meta(extra={"schemes": ("postgresql", "postgres")})]
+HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):[0-9]{1,5}$", extra={"rule": "host:port"})]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
 
@@ -249,11 +250,13 @@ class FeedSettings(Section, frozen=True, kw_only=True):
 
 class WorkerSettings(Section, frozen=True, kw_only=True):
     """The probe workers. A service is another worker's ``lease_ttl`` after its owner's last sign of life; ``zone``
-    says where a worker is. At most ``max_probes`` are under way at once in a worker, and at most ``host_rate`` a second
-    begin against one host."""
+    says where a worker is. A worker that sees most services fail and reaches none of ``reference_targets``
+    (``host:port``), or not Redis, suspects its own network and concludes nothing. At most ``max_probes`` are under way
+    at once in a worker, and at most ``host_rate`` a second begin against one host."""
 
     lease_ttl: Duration = Duration(3)
     zone: str = ""
+    reference_targets: tuple[HostPort, ...] = ()
     max_probes: Count = 100
     host_rate: Annotated[float, Meta(gt=0)] = 50.0
 

@@ -179,7 +179,10 @@ def _count(
 def _conclude(state: DetectorState, seen: Observation, policy: Policy) -> Status:
     if state.failed >= policy.fall:
         return Status.DOWN
-    is_bad = seen.outcome is not Outcome.OK
+    # Not what the median says: an answer that is good itself makes nothing worse.
+    is_bad = (
+        state.failed > 0 or state.slow > 0 or (seen.outcome is Outcome.IMPAIRED and seen.category is not Category.SLOW)
+    )
     if state.is_flapping and state.status is not Status.UNKNOWN:
         return Status.DEGRADED if state.status is Status.UP and is_bad else state.status
     too_slow = seen.category is Category.SLOW and _slow_ones(state, policy) > policy.latency_window // 2
@@ -198,7 +201,7 @@ def _conclude(state: DetectorState, seen: Observation, policy: Policy) -> Status
         case Status.UNKNOWN:
             if state.good:
                 return Status.UP
-            return Status.DEGRADED if state.bad >= policy.fall else Status.UNKNOWN
+            return Status.DEGRADED if is_bad and state.bad >= policy.fall else Status.UNKNOWN
 
 
 def _failures(state: DetectorState) -> int:

@@ -52,10 +52,12 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself: where it is, and which version of the settings it uses."""
+    """What a worker says of itself: where it is, which version of the settings it uses, and whether it doubts its own
+    network."""
 
     zone: str = ""
     shape: str = ""
+    is_blind: bool = False
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,6 +69,11 @@ class Detector:
             log.info("status_adopted", service=self._service, was=self.state.status.value, status=status.value)
             self.state = DetectorState(status=status)
 
+    def start_over(self, status: Status) -> None:
+        """Forgets what was seen, and looks again soon."""
+        self.state = DetectorState(status=status)
+        self.nudge()
+
     def nudge(self) -> None:
         """Looks again soon: somebody has seen something. An observation under way is enough of an answer."""
         self._nudged.set()

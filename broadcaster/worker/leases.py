@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
+import msgspec
 import structlog
 
 from broadcaster.domain.detection import DetectorState
@@ -61,6 +62,10 @@ class Leases:
 
     def __repr__(self) -> str:
         return f"Leases({self._worker!r}, {len(self._held)} held, {len(self._peers)} peers)"
+
+    def be_blind(self, is_blind: bool) -> None:
+        """Says of this worker that its network cannot be believed: whoever sees better takes over."""
+        self._presence = msgspec.structs.replace(self._presence, is_blind=is_blind)
 
     @property
     def held(self) -> Collection[str]:
@@ -154,7 +159,9 @@ class Leases:
             log.warning("settings_differ", mine=self._presence.shape, others=sorted(others))
         self._others_shapes = others
         # Workers with other settings may not know our services: what they hold they keep, what is free is ours.
-        among = frozenset({self._worker, *(n for n, its in peers.items() if its.shape == self._presence.shape)})
+        alike = {name: its for name, its in peers.items() if its.shape == self._presence.shape}
+        alike[self._worker] = self._presence
+        among = frozenset(name for name, its in alike.items() if not its.is_blind) or frozenset(alike)
         if among != self._shared_among:
             self._shared_among = among
             mine = share(set(self._keys.values()), self._worker, among)

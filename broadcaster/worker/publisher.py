@@ -35,10 +35,11 @@ class Publisher:
 
     ``carrier`` names the service that stands for the carrier itself ('' for none): whoever can commit that it is
     down has just reached it, so that conclusion waits until it has stood for ``settle`` seconds since the carrier
-    last failed to answer. ``on_adopted`` is told what the carrier says of a service where that does
-    not come from here. Conclusions are explained along ``depends_on``: one waits up to ``CAUSE_WAIT`` for the verdict
-    on the services below it as long as ``is_open`` says of one that it is being found out, and what is below is
-    committed first. With ``leases`` only what is owned is committed, and every heartbeat renews them.
+    last failed to answer. ``on_adopted`` is told what the carrier says of a service where that does not come from here.
+
+    Conclusions are explained along ``depends_on``: one waits up to ``CAUSE_WAIT`` for the verdict on the services below
+    it as long as ``is_open`` says of one that it is being found out, and what is below is committed first. Failures
+    wait while ``is_doubtful``. With ``leases`` only what is owned is committed, and every heartbeat renews them.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Publisher:
         leases: Leases | None = None,
         depends_on: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         is_open: Callable[[str, float], bool] = lambda service, since: False,
+        is_doubtful: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -65,6 +67,7 @@ class Publisher:
         self._depends_on = depends_on
         self._below = {name: dependencies(name, depends_on) for name in depends_on}
         self._is_open = is_open
+        self._is_doubtful = is_doubtful
         self._clock = clock
         self._known = Snapshot()
         self._pending: dict[str, _Pending] = {}
@@ -110,6 +113,10 @@ class Publisher:
     def is_settled(self, service: str) -> bool:
         """Whether nothing concluded of ``service`` waits to be committed."""
         return service not in self._pending
+
+    def reconsider(self) -> None:
+        """Looks at what is waiting now, not at the next heartbeat."""
+        self._wake.set()
 
     def last_observed(self, service: str) -> float:
         """Unix seconds of the last observation of ``service`` made here; 0 for none."""
@@ -302,6 +309,8 @@ class Publisher:
         return False
 
     def _is_withheld(self, decision: Decision) -> bool:
+        if decision.status is not Status.UP and self._is_doubtful():
+            return True
         if self._waits_for_cause(decision):
             return True
         if decision.service != self._carrier or decision.status is not Status.DOWN:

@@ -17,12 +17,13 @@ from broadcaster.config.settings import Settings
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreError
 from broadcaster.domain.incidents import components, dependencies
-from broadcaster.domain.model import Status
+from broadcaster.domain.model import Observation, Status
 from broadcaster.probes.base import Probe
 from broadcaster.probes.registry import make_probe
 from broadcaster.store.base import Presence, Store
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.detector import Detector
+from broadcaster.worker.isolation import Isolation
 from broadcaster.worker.leases import Leases, leave_quietly
 from broadcaster.worker.publisher import Publisher
 from broadcaster.worker.throttle import Throttle
@@ -94,9 +95,18 @@ class Worker:
             states=lambda: {service: each.detector.state for service, each in self._watches.items()},
             on_gained=self._gain,
             on_lost=self._lose,
-            may_release=lambda service: self._publisher.is_settled(service),
+            may_release=lambda service: self._isolation.is_cut_off or self._publisher.is_settled(service),
         )
         carrier = settings.services.get(settings.redis.service)
+        self._isolation = Isolation(
+            (_host_port(each) for each in settings.worker.reference_targets),
+            count=self._count_failing,
+            look_again=self._look_again,
+            reach_carrier=lambda: store.history(1),
+            on_cut_off=self._cut_off,
+            on_reconnected=self._reconnected,
+            on_believed=lambda: self._publisher.reconsider(),
+        )
         self._publisher = Publisher(
             store,
             worker=self.name,
@@ -107,6 +117,7 @@ class Worker:
             leases=self._leases,
             depends_on=self._depends_on,
             is_open=self._is_open,
+            is_doubtful=lambda: self._isolation.is_doubtful,
         )
 
     def __repr__(self) -> str:
@@ -143,7 +154,7 @@ class Worker:
             probe,
             throttle=self._throttle,
             state=msgspec.structs.replace(state or DetectorState(), status=status),
-            on_observation=self._publisher.observed,
+            on_observation=self._observed,
             on_decision=self._conclude,
             on_start=self._on_start,
         )
@@ -158,8 +169,33 @@ class Worker:
             await watched.probe.aclose()
         self._publisher.forget(service)
 
+    def _observed(self, observation: Observation) -> None:
+        if not self._isolation.is_cut_off:
+            self._publisher.observed(observation)
+
+    def _count_failing(self) -> tuple[int, int]:
+        known = self._publisher.known
+        watched = [each.detector for name, each in self._watches.items() if known.status(name) is not Status.DOWN]
+        return sum(detector.state.failed > 0 for detector in watched), len(watched)
+
+    def _look_again(self) -> None:
+        for each in self._watches.values():
+            each.detector.nudge()
+
+    def _cut_off(self) -> None:
+        self._leases.be_blind(True)
+
+    def _reconnected(self) -> None:
+        """What was seen meanwhile says nothing of the services: everything is looked at anew."""
+        self._leases.be_blind(False)
+        for service, each in self._watches.items():
+            self._publisher.forget(service)
+            each.detector.start_over(self._publisher.known.status(service))
+
     def _conclude(self, decision: Decision) -> None:
         """Publishes, and has what the service stands on looked at: the cause may lie there."""
+        if decision.status is Status.DOWN:
+            self._isolation.doubt(self._tasks)
         self._publisher.publish(decision)
         for name in dependencies(decision.service, self._depends_on):
             below = self._watches.get(name)
@@ -180,6 +216,11 @@ class Worker:
     def _adopt(self, service: str, status: Status) -> None:
         if service in self._watches:
             self._watches[service].detector.adopt(status)
+
+
+def _host_port(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 class _Watch(msgspec.Struct, frozen=True, kw_only=True):
