@@ -42,6 +42,8 @@ class Checker:
         self._check_names((*path, "depends_on"), service.depends_on, names)
         if (*path, "fast_interval") in self._places and service.fast_interval > service.interval:
             self._note((*path, "fast_interval"), f"must not be above interval ({format_duration(service.interval)})")
+        if service.quorum > service.observers:
+            self._note((*path, "quorum"), f"must not be above observers ({service.observers})")
         if isinstance(service.probe, HttpProbe):
             where = (*path, "probe", "expect_status")
             if not service.probe.expect_status:

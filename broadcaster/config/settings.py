@@ -154,7 +154,9 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     more. ``fall``/``rise`` observations in a row change the state; while that is open the next one comes after
     ``fast_interval`` and, towards ``down``, within ``fast_timeout``. ``degraded_above`` is the limit for the median of
     the last ``degraded_window`` latencies, ``degraded_rate`` for the part of the last 20 observations that failed.
-    An observation says nothing any more after ``stale_after`` (three intervals and a timeout unless given).
+    With ``observers`` above 1 that many workers observe it, and ``quorum`` of them (a majority of those alive in any
+    case) must agree. An observation says nothing any more after ``stale_after`` (three intervals and a timeout unless
+    given).
     """
 
     probe: ProbeSettings
@@ -173,6 +175,8 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     degraded_rate: Annotated[float, Meta(gt=0, le=1)] = 0.4
     flap_detection: bool = True
     stale_after: Duration | None = None
+    observers: Annotated[int, Meta(ge=1, le=100)] = 1
+    quorum: Annotated[int, Meta(ge=1, le=100)] = 1
     texts: Mapping[EventName, str] = {}
     runbook: str = ""
     owner: str = ""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import structlog
 
+from broadcaster.cancellation import insisting
 from broadcaster.domain.model import Category, Observation
 from broadcaster.probes.classify import Finding, classify, describe, failed
 from broadcaster.probes.redact import redact
@@ -81,18 +82,14 @@ class DrivenProbe(ABC):
         return None
 
     async def _attempt(self, timeout: float) -> Finding:
-        task = asyncio.current_task()
-        cancelled_before = task.cancelling() if task else 0
         finding: Finding | None = None
         try:
-            async with asyncio.timeout(timeout) as deadline:
-                finding = await self._look()
+            with insisting():
+                async with asyncio.timeout(timeout) as deadline:
+                    finding = await self._look()
         except Exception as error:  # noqa: BLE001 - an attempt may fail in any way, and each must become an observation
             if not deadline.expired():
                 finding = self._concluded(error)
-        # Libraries have been seen to turn a cancellation into an error of their own, or to swallow it.
-        if task and task.cancelling() > cancelled_before:
-            raise asyncio.CancelledError
         if deadline.expired() or finding is None:
             return failed(Category.TIMEOUT, f"no answer within {timeout:g} s")
         return finding

@@ -20,6 +20,7 @@ import msgspec
 
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.domain.quorum import Vote
 from broadcaster.protocol.records import AnyRecord
 
 
@@ -133,6 +134,14 @@ class Store(Protocol):
 
     async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
         """Announces that ``worker`` is alive, and when services were last observed."""
+        ...
+
+    async def vote(self, worker: str, votes: Mapping[str, Vote | None]) -> None:
+        """Casts votes on services, in place of the worker's earlier ones; None takes one back."""
+        ...
+
+    async def votes(self, services: Collection[str]) -> dict[str, tuple[Vote, ...]]:
+        """All votes on each of these services, of whomever."""
         ...
 
     async def seed(

@@ -6,7 +6,18 @@ from __future__ import annotations
 class Keys:
     """The names of one namespace. An ACL for them is ``~broadcaster:* resetchannels &broadcaster:*``."""
 
-    __slots__ = ("channel", "detection", "leases", "meta", "namespace", "observed", "states", "stream", "workers")
+    __slots__ = (
+        "channel",
+        "detection",
+        "leases",
+        "meta",
+        "namespace",
+        "observed",
+        "states",
+        "stream",
+        "votes",
+        "workers",
+    )
 
     def __init__(self, namespace: str) -> None:
         prefix = f"broadcaster:{{{namespace}}}"
@@ -18,6 +29,7 @@ class Keys:
         self.workers = f"{prefix}:workers"  # hash: worker -> Unix seconds of its last sign of life, presence
         self.leases = f"{prefix}:leases"  # hash: service -> token, worker; ":token" -> the last token given out
         self.detection = f"{prefix}:detection"  # hash: service -> DetectorState, for whoever takes over
+        self.votes = f"{prefix}:votes"  # hash for each service (<key>:<service>): worker -> Vote
         self.channel = f"{prefix}:feed"  # pub/sub channel: every record
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreUnavailable
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.domain.quorum import Vote
 from broadcaster.protocol.records import (
     AnyRecord,
     HeartbeatRecord,
@@ -41,6 +42,7 @@ class MemoryStore:
         self._workers: dict[str, tuple[float, Presence]] = {}
         self._leases: dict[str, tuple[int, str]] = {}
         self._detection: dict[str, DetectorState] = {}
+        self._votes: dict[str, dict[str, Vote]] = {}
         self._last_token = 0
         self._subscriptions: set[_MemorySubscription] = set()
         self._failing = False
@@ -84,6 +86,7 @@ class MemoryStore:
         self._workers.clear()
         self._leases.clear()
         self._detection.clear()
+        self._votes.clear()
         self._last_token = 0
 
     def rewind(self, transitions: int) -> None:
@@ -214,6 +217,18 @@ class MemoryStore:
                 del self._leases[service]
                 if service in states:
                     self._detection[service] = states[service]
+
+    async def vote(self, worker: str, votes: Mapping[str, Vote | None]) -> None:
+        self._reach()
+        for service, vote in votes.items():
+            if vote is None:
+                self._votes.get(service, {}).pop(worker, None)
+            else:
+                self._votes.setdefault(service, {})[worker] = vote
+
+    async def votes(self, services: Collection[str]) -> dict[str, tuple[Vote, ...]]:
+        self._reach()
+        return {service: tuple(self._votes.get(service, {}).values()) for service in services}
 
     async def seed(
         self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position

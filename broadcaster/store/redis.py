@@ -18,9 +18,11 @@ import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from broadcaster.cancellation import insisting
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import ProtocolError, StoreCorrupted, StoreError, StoreUnavailable
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.domain.quorum import Vote
 from broadcaster.protocol import codec
 from broadcaster.protocol.records import AnyRecord, TransitionRecord
 from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
@@ -188,6 +190,26 @@ class RedisStore:
             [keys.channel, known.epoch, known.revision, body, *pairs],
         )
 
+    async def vote(self, worker: str, votes: Mapping[str, Vote | None]) -> None:
+        async with self._deadline():
+            pipe = self._client.pipeline(transaction=False)
+            for service, vote in votes.items():
+                key = f"{self._keys.votes}:{service}"
+                if vote is None:
+                    pipe.hdel(key, worker)
+                else:
+                    pipe.hset(key, worker, msgspec.json.encode(vote))
+                    pipe.pexpire(key, round(FORGET_AFTER * 1000 * 60))
+            await pipe.execute()
+
+    async def votes(self, services: Collection[str]) -> dict[str, tuple[Vote, ...]]:
+        async with self._deadline():
+            pipe = self._client.pipeline(transaction=False)
+            for service in services:
+                pipe.hgetall(f"{self._keys.votes}:{service}")
+            replies = await pipe.execute()
+        return {name: _votes(name, reply) for name, reply in zip(services, replies, strict=True)}
+
     async def seed(
         self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position
     ) -> Written:
@@ -255,8 +277,9 @@ class RedisStore:
     async def _deadline(self) -> AsyncIterator[None]:
         """Bounds a call (a connect and a reply) and translates what redis-py raises."""
         try:
-            async with asyncio.timeout(2 * self._timeout):
-                yield
+            with insisting():
+                async with asyncio.timeout(2 * self._timeout):
+                    yield
         except TimeoutError as error:
             raise StoreUnavailable("Redis does not answer in time") from error
         except (redis.exceptions.RedisError, OSError) as error:
@@ -274,7 +297,8 @@ class _RedisSubscription:
             if left <= 0:
                 return None
             try:
-                message = await self._pubsub.get_message(timeout=left)
+                with insisting():
+                    message = await self._pubsub.get_message(timeout=left)
             except (redis.exceptions.RedisError, OSError) as error:
                 raise _translate(error) from error
             if message is None:
@@ -319,6 +343,17 @@ def _presence(raw: bytes) -> Presence:
         return msgspec.json.decode(raw, type=Presence)
     except msgspec.MsgspecError:
         return Presence()
+
+
+def _votes(service: str, reply: Mapping[bytes, bytes]) -> tuple[Vote, ...]:
+    """Votes that cannot be read (of another version) are none."""
+    votes = []
+    for raw in reply.values():
+        try:
+            votes.append(msgspec.json.decode(raw, type=Vote))
+        except msgspec.MsgspecError as error:
+            log.warning("vote_unreadable", service=service, error=str(error))
+    return tuple(votes)
 
 
 def _detection(service: bytes, raw: bytes) -> DetectorState | None:

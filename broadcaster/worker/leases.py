@@ -63,6 +63,11 @@ class Leases:
     def __repr__(self) -> str:
         return f"Leases({self._worker!r}, {len(self._held)} held, {len(self._peers)} peers)"
 
+    @property
+    def among(self) -> Mapping[str, Presence]:
+        """The workers that share the services: alive, with the same settings, and not blind; itself included."""
+        return {name: self._presence if name == self._worker else self._peers[name] for name in self._shared_among}
+
     def be_blind(self, is_blind: bool) -> None:
         """Says of this worker that its network cannot be believed: whoever sees better takes over."""
         self._presence = msgspec.structs.replace(self._presence, is_blind=is_blind)
@@ -153,7 +158,7 @@ class Leases:
             log.info("worker_met", peer=name, zone=peers[name].zone)
         for name in self._peers.keys() - peers.keys():
             log.warning("worker_gone", peer=name)
-        self._peers = peers
+        self._peers = dict(peers)
         others = frozenset(its.shape for its in peers.values() if its.shape != self._presence.shape)
         if others - self._others_shapes:
             log.warning("settings_differ", mine=self._presence.shape, others=sorted(others))

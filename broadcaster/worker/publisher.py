@@ -11,7 +11,7 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 import msgspec
@@ -39,7 +39,8 @@ class Publisher:
 
     Conclusions are explained along ``depends_on``: one waits up to ``CAUSE_WAIT`` for the verdict on the services below
     it as long as ``is_open`` says of one that it is being found out, and what is below is committed first. Failures
-    wait while ``is_doubtful``. With ``leases`` only what is owned is committed, and every heartbeat renews them.
+    wait while ``is_doubtful``. With ``leases`` only what is owned is committed, and every heartbeat renews them, before
+    ``on_beat`` (which may raise StoreError).
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Publisher:
         depends_on: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
         is_open: Callable[[str, float], bool] = lambda service, since: False,
         is_doubtful: Callable[[], bool] = lambda: False,
+        on_beat: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -68,6 +70,8 @@ class Publisher:
         self._below = {name: dependencies(name, depends_on) for name in depends_on}
         self._is_open = is_open
         self._is_doubtful = is_doubtful
+        self._on_beat = on_beat
+        self._is_beat_wanted = False
         self._clock = clock
         self._known = Snapshot()
         self._pending: dict[str, _Pending] = {}
@@ -114,8 +118,9 @@ class Publisher:
         """Whether nothing concluded of ``service`` waits to be committed."""
         return service not in self._pending
 
-    def reconsider(self) -> None:
-        """Looks at what is waiting now, not at the next heartbeat."""
+    def beat_now(self) -> None:
+        """The next heartbeat comes at once."""
+        self._is_beat_wanted = True
         self._wake.set()
 
     def last_observed(self, service: str) -> float:
@@ -139,11 +144,14 @@ class Publisher:
         while True:
             try:
                 # A heartbeat first: while the carrier is away it is the one cheap question whether it is back.
-                if loop.time() >= due or not self._reachable:
+                if loop.time() >= due or not self._reachable or self._is_beat_wanted:
+                    self._is_beat_wanted = False
                     due = loop.time() + self._interval
                     await self._beat()
                     if self._leases is not None:
                         await self._leases.renew()
+                    if self._on_beat is not None:
+                        await self._on_beat()
                 await self._commit_pending()
                 self._mark_reachable(None)
             except _Unleased:

@@ -7,17 +7,19 @@ import contextlib
 import os
 import signal
 import socket
+import time
 import uuid
 from collections.abc import Callable
 
 import msgspec
 import structlog
 
-from broadcaster.config.settings import Settings
+from broadcaster.config.settings import ServiceSettings, Settings
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreError
 from broadcaster.domain.incidents import components, dependencies
-from broadcaster.domain.model import Observation, Status
+from broadcaster.domain.model import Observation, Status, event_kind
+from broadcaster.domain.quorum import Vote, told
 from broadcaster.probes.base import Probe
 from broadcaster.probes.registry import make_probe
 from broadcaster.store.base import Presence, Store
@@ -25,6 +27,7 @@ from broadcaster.store.redis import RedisStore
 from broadcaster.worker.detector import Detector
 from broadcaster.worker.isolation import Isolation
 from broadcaster.worker.leases import Leases, leave_quietly
+from broadcaster.worker.observers import Agreement, Observed, Observers, conclusion
 from broadcaster.worker.publisher import Publisher
 from broadcaster.worker.throttle import Throttle
 
@@ -78,21 +81,43 @@ class Worker:
         store: Store,
         *,
         name: str = "",
+        make_probe: Callable[[str, ServiceSettings], Probe] = make_probe,
         on_start: Callable[[float], None] = lambda lateness: None,
     ) -> None:
         self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
         self._settings = settings
+        self._make_probe = make_probe
         self._on_start = on_start
         self._throttle = Throttle(at_once=settings.worker.max_probes, rate=settings.worker.host_rate)
         self._watches: dict[str, _Watch] = {}
+        self._last_seen: dict[str, Observation] = {}
         self._depends_on = {service: each.depends_on for service, each in settings.services.items()}
+        self._observers = Observers(
+            store,
+            worker=self.name,
+            services={
+                service: Observed(observers=each.observers, quorum=each.quorum, expires_after=each.expires_after)
+                for service, each in settings.services.items()
+                if each.observers > 1
+            },
+            among=lambda: self._leases.among,
+            owned=lambda: self._leases.held,
+            vote_of=self._vote_of,
+            on_assigned=lambda service: self._watch(service, None),
+            on_unassigned=self._unwatch,
+            on_votes=self._count,
+        )
         self._leases = Leases(
             store,
             worker=self.name,
             services=components(self._depends_on),
             presence=Presence(zone=settings.worker.zone, shape=settings.shape),
             ttl=settings.worker.lease_ttl,
-            states=lambda: {service: each.detector.state for service, each in self._watches.items()},
+            states=lambda: {
+                service: each.detector.state
+                for service, each in self._watches.items()
+                if not self._is_voted_on(service)
+            },
             on_gained=self._gain,
             on_lost=self._lose,
             may_release=lambda service: self._isolation.is_cut_off or self._publisher.is_settled(service),
@@ -105,7 +130,7 @@ class Worker:
             reach_carrier=lambda: store.history(1),
             on_cut_off=self._cut_off,
             on_reconnected=self._reconnected,
-            on_believed=lambda: self._publisher.reconsider(),
+            on_believed=lambda: self._publisher.beat_now(),
         )
         self._publisher = Publisher(
             store,
@@ -118,6 +143,7 @@ class Worker:
             depends_on=self._depends_on,
             is_open=self._is_open,
             is_doubtful=lambda: self._isolation.is_doubtful,
+            on_beat=self._beat,
         )
 
     def __repr__(self) -> str:
@@ -144,10 +170,28 @@ class Worker:
                 await each.probe.aclose()
             log.info("worker_stopped", worker=self.name)
 
+    async def _beat(self) -> None:
+        if self._isolation.is_cut_off:
+            await self._observers.withdraw()
+        else:
+            await self._observers.beat(time.time())
+
+    def _is_voted_on(self, service: str) -> bool:
+        return self._settings.services[service].observers > 1
+
     def _gain(self, service: str, state: DetectorState | None) -> None:
+        if not self._is_voted_on(service):
+            self._watch(service, state)
+
+    async def _lose(self, service: str) -> None:
+        if not self._is_voted_on(service):
+            await self._unwatch(service)
+        self._publisher.forget(service)
+
+    def _watch(self, service: str, state: DetectorState | None) -> None:
         """Goes on from the last owner's evidence, but from what was committed: its last conclusion may be lost."""
         status = self._publisher.known.status(service)
-        probe = make_probe(service, self._settings.services[service])
+        probe = self._make_probe(service, self._settings.services[service])
         detector = Detector(
             service,
             self._settings.services[service],
@@ -161,15 +205,56 @@ class Worker:
         task = self._tasks.create_task(detector.run(), name=f"detector {service}")
         self._watches[service] = _Watch(detector=detector, probe=probe, task=task)
 
-    async def _lose(self, service: str) -> None:
+    def _vote_of(self, service: str) -> Vote | None:
+        """What this worker concluded, unless it doubts itself."""
+        watched, seen = self._watches.get(service), self._last_seen.get(service)
+        if watched is None or seen is None or self._isolation.is_doubtful:
+            return None
+        status = watched.detector.state.status
+        if status is Status.UNKNOWN:
+            return None
+        return Vote(
+            worker=self.name,
+            zone=self._settings.worker.zone,
+            status=status,
+            at=seen.at,
+            category=None if status is Status.UP else seen.category,
+            detail="" if status is Status.UP else seen.detail,
+            latency=seen.latency,
+        )
+
+    def _count(self, service: str, agreement: Agreement) -> None:
+        """Concludes from the votes, where that is news."""
+        agreed = conclusion(agreement)
+        known = self._publisher.known.status(service)
+        if agreed is None or agreed[0] is known or not self._publisher.is_settled(service):
+            return
+        status, vote = agreed
+        self._publish(
+            Decision(
+                service=service,
+                kind=event_kind(known, status),
+                previous=known,
+                status=status,
+                at=vote.at,
+                category=vote.category,
+                detail=f"{told(agreement.votes, agreement.observers, vote.status)}: {vote.detail}"
+                if vote.detail
+                else "",
+                latency=vote.latency,
+            )
+        )
+
+    async def _unwatch(self, service: str) -> None:
+        self._last_seen.pop(service, None)
         watched = self._watches.pop(service, None)
         if watched is not None:
             watched.task.cancel()
             await asyncio.wait({watched.task})
             await watched.probe.aclose()
-        self._publisher.forget(service)
 
     def _observed(self, observation: Observation) -> None:
+        self._last_seen[observation.service] = observation
         if not self._isolation.is_cut_off:
             self._publisher.observed(observation)
 
@@ -190,12 +275,19 @@ class Worker:
         self._leases.be_blind(False)
         for service, each in self._watches.items():
             self._publisher.forget(service)
+            self._last_seen.pop(service, None)
             each.detector.start_over(self._publisher.known.status(service))
 
     def _conclude(self, decision: Decision) -> None:
         """Publishes, and has what the service stands on looked at: the cause may lie there."""
         if decision.status is Status.DOWN:
             self._isolation.doubt(self._tasks)
+        if self._is_voted_on(decision.service):
+            self._publisher.beat_now()
+        else:
+            self._publish(decision)
+
+    def _publish(self, decision: Decision) -> None:
         self._publisher.publish(decision)
         for name in dependencies(decision.service, self._depends_on):
             below = self._watches.get(name)
@@ -214,7 +306,7 @@ class Worker:
         )
 
     def _adopt(self, service: str, status: Status) -> None:
-        if service in self._watches:
+        if service in self._watches and not self._is_voted_on(service):
             self._watches[service].detector.adopt(status)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Mapping
 
+import msgspec
+
 from broadcaster.domain.detection import Decision, DetectorState
-from broadcaster.domain.model import EventKind, Position, Snapshot, Status
+from broadcaster.domain.model import Category, EventKind, Position, Snapshot, Status
+from broadcaster.domain.quorum import Vote
 from broadcaster.store.base import Fence, Leased, Outcome, Presence, Store, Written
 
 LONG = 60.0
@@ -138,3 +141,21 @@ async def test_a_paused_owner_that_wakes_up_cannot_commit(store: Store) -> None:
     assert (await commit(store, "w1", old)).outcome is Outcome.UNLEASED
     assert (await commit(store, "w2", new)).outcome is Outcome.DONE
     assert [each.service for each in await store.history()] == ["auth"]
+
+
+async def test_votes_are_kept_for_each_observer_until_replaced_or_taken_back(store: Store) -> None:
+    """Everybody's vote on a service can be read; a service without votes has none."""
+    first = Vote(
+        worker="w1", zone="a", status=Status.DOWN, at=1.0, category=Category.TIMEOUT, detail='"x"', latency=2.0
+    )
+    second = Vote(worker="w2", status=Status.UP, at=1.5)
+    await store.vote("w1", {"auth": first, "chat": second})
+    await store.vote("w2", {"auth": second})
+    found = await store.votes(["auth", "mail"])
+    assert set(found["auth"]) == {first, second}
+    assert found["mail"] == ()
+    better = msgspec.structs.replace(first, status=Status.UP)
+    await store.vote("w1", {"auth": better, "chat": None})
+    found = await store.votes(["auth", "chat"])
+    assert set(found["auth"]) == {better, second}
+    assert found["chat"] == ()
