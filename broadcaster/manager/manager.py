@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -18,6 +20,8 @@ import structlog
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.domain.admission import Admission, admit
+from broadcaster.domain.errors import StoreError
+from broadcaster.domain.evidence import Report
 from broadcaster.domain.features import FeatureState, feature_states
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
@@ -38,6 +42,9 @@ log = structlog.get_logger()
 
 CHECK_SECONDS = 1.0
 """How often the age of observations is looked at."""
+
+REPORT_SECONDS = 1.0
+"""How often what was seen to fail is reported: one report a service and process, however much fails."""
 
 
 class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +112,8 @@ class ServiceAvailabilityManager:
         self._admission: tuple[Snapshot, Admission] | None = None
         self._listeners: list[Callable[[Change], None]] = []
         self._loaded = asyncio.Event()
+        self._failures: Counter[str] = Counter()
+        self._reporter = f"{socket.gethostname()}-{os.getpid()}"
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -114,6 +123,7 @@ class ServiceAvailabilityManager:
         self._tasks = [
             asyncio.create_task(self._follow(), name="manager feed"),
             asyncio.create_task(self._watch_age(), name="manager age"),
+            asyncio.create_task(self._report(), name="manager evidence"),
         ]
         return self
 
@@ -172,6 +182,18 @@ class ServiceAvailabilityManager:
         if self._admission is None or self._admission[0] is not self._effective:
             self._admission = (self._effective, admit(self._catalogue, self._effective))
         return self._admission[1]
+
+    def report_failure(self, service: str, failures: int = 1) -> None:
+        """Says that calls of ``service`` failed here, so that the workers look at it soon. It changes no state.
+
+        Costs no I/O: what is reported is summed up and sent every ``REPORT_SECONDS``, or dropped while the carrier is
+        away. Raises ValueError for a service that is not in the settings, or fewer than one failure.
+        """
+        if service not in self._expires_after:
+            raise ValueError(f"no service named {service!r} in the settings")
+        if failures < 1:
+            raise ValueError(f"failures is {failures}, and must be at least 1")
+        self._failures[service] += failures
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Calls ``listener`` for every change, in order, until the returned function is called.
@@ -241,6 +263,22 @@ class ServiceAvailabilityManager:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             self._tell_others(self._refresh(), "")
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            if not self._failures:
+                continue
+            failures, self._failures = self._failures, Counter()
+            try:
+                await self._store.report(
+                    [
+                        Report(service=service, failures=count, reporter=self._reporter)
+                        for service, count in failures.items()
+                    ]
+                )
+            except StoreError as error:
+                log.warning("evidence_dropped", services=sorted(failures), error=str(error))
 
     def _refresh(self) -> Snapshot:
         """Judges anew; returns the picture before. The object stays the same where nothing differs."""

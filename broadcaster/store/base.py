@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from broadcaster.domain.detection import Decision, DetectorState
+from broadcaster.domain.evidence import Report
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol.records import AnyRecord
@@ -142,6 +143,17 @@ class Store(Protocol):
 
     async def votes(self, services: Collection[str]) -> dict[str, tuple[Vote, ...]]:
         """All votes on each of these services, of whomever."""
+        ...
+
+    async def report(self, reports: Collection[Report]) -> None:
+        """Adds what somebody saw fail to the evidence. The latest thousand or so are kept."""
+        ...
+
+    async def reports(self, after: str, timeout: float) -> tuple[str, tuple[Report, ...]]:
+        """Evidence given ``after``, as soon as there is some or after ``timeout`` seconds, and how far it goes.
+
+        '' asks how far it goes now. Evidence that cannot be read is logged and skipped.
+        """
         ...
 
     async def seed(

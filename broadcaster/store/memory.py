@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -16,6 +17,7 @@ import msgspec
 
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreUnavailable
+from broadcaster.domain.evidence import Report
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol.records import (
@@ -43,6 +45,9 @@ class MemoryStore:
         self._leases: dict[str, tuple[int, str]] = {}
         self._detection: dict[str, DetectorState] = {}
         self._votes: dict[str, dict[str, Vote]] = {}
+        self._evidence: deque[tuple[int, Report]] = deque(maxlen=1000)
+        self._last_report = 0
+        self._reported = asyncio.Event()
         self._last_token = 0
         self._subscriptions: set[_MemorySubscription] = set()
         self._failing = False
@@ -87,6 +92,7 @@ class MemoryStore:
         self._leases.clear()
         self._detection.clear()
         self._votes.clear()
+        self._evidence.clear()
         self._last_token = 0
 
     def rewind(self, transitions: int) -> None:
@@ -229,6 +235,25 @@ class MemoryStore:
     async def votes(self, services: Collection[str]) -> dict[str, tuple[Vote, ...]]:
         self._reach()
         return {service: tuple(self._votes.get(service, {}).values()) for service in services}
+
+    async def report(self, reports: Collection[Report]) -> None:
+        self._reach()
+        for each in reports:
+            self._last_report += 1
+            self._evidence.append((self._last_report, each))
+        self._reported.set()
+        self._reported = asyncio.Event()
+
+    async def reports(self, after: str, timeout: float) -> tuple[str, tuple[Report, ...]]:
+        self._reach()
+        if not after:
+            return str(self._last_report), ()
+        if self._last_report <= int(after):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._reported.wait()
+            self._reach()
+        return str(self._last_report), tuple(each for number, each in self._evidence if number > int(after))
 
     async def seed(
         self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position

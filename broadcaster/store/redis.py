@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from broadcaster.cancellation import insisting
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import ProtocolError, StoreCorrupted, StoreError, StoreUnavailable
+from broadcaster.domain.evidence import Report
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol import codec
@@ -33,6 +34,9 @@ log = structlog.get_logger()
 
 FORGET_AFTER = 60.0
 """Seconds after which a worker that gave no sign of life is no longer listed."""
+
+EVIDENCE_LENGTH = 1000
+"""How many reports are kept, about: a worker reads them within a second, and old ones are worth nothing."""
 
 
 class RedisStore:
@@ -210,6 +214,30 @@ class RedisStore:
             replies = await pipe.execute()
         return {name: _votes(name, reply) for name, reply in zip(services, replies, strict=True)}
 
+    async def report(self, reports: Collection[Report]) -> None:
+        async with self._deadline():
+            pipe = self._client.pipeline(transaction=False)
+            for each in reports:
+                pipe.xadd(
+                    self._keys.evidence,
+                    {"service": each.service, "failures": each.failures, "reporter": each.reporter},
+                    maxlen=EVIDENCE_LENGTH,
+                    approximate=True,
+                )
+            await pipe.execute()
+
+    async def reports(self, after: str, timeout: float) -> tuple[str, tuple[Report, ...]]:
+        key = self._keys.evidence
+        async with self._deadline():
+            if not after:
+                latest: Any = await self._client.xrevrange(key, "+", "-", count=1)
+                return (latest[0][0].decode() if latest else "0-0"), ()
+            # Redis must answer before the client loses its patience with it.
+            block = max(1, round(min(timeout, self._timeout / 2) * 1000))
+            reply: Any = await self._client.xread({key: after}, count=EVIDENCE_LENGTH, block=block)
+        entries = reply[0][1] if reply else []
+        return (entries[-1][0].decode() if entries else after), tuple(_reports(entries))
+
     async def seed(
         self, snapshot: Snapshot, *, epoch: str, worker: str, now: float, reason: str, replaces: Position
     ) -> Written:
@@ -354,6 +382,20 @@ def _votes(service: str, reply: Mapping[bytes, bytes]) -> tuple[Vote, ...]:
         except msgspec.MsgspecError as error:
             log.warning("vote_unreadable", service=service, error=str(error))
     return tuple(votes)
+
+
+def _reports(entries: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> Iterator[Report]:
+    """Anybody may write evidence; what makes no sense as such is none."""
+    unreadable = 0
+    for _, fields in entries:
+        try:
+            yield msgspec.convert(
+                {name.decode(): value.decode() for name, value in fields.items()}, Report, strict=False
+            )
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            unreadable += 1
+    if unreadable:
+        log.warning("evidence_unreadable", reports=unreadable)
 
 
 def _detection(service: bytes, raw: bytes) -> DetectorState | None:

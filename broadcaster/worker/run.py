@@ -17,6 +17,7 @@ import structlog
 from broadcaster.config.settings import ServiceSettings, Settings
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreError
+from broadcaster.domain.evidence import least_gap
 from broadcaster.domain.incidents import components, dependencies
 from broadcaster.domain.model import Observation, Status, event_kind
 from broadcaster.domain.quorum import Vote, told
@@ -25,6 +26,7 @@ from broadcaster.probes.registry import make_probe
 from broadcaster.store.base import Presence, Store
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.detector import Detector
+from broadcaster.worker.evidence import Evidence
 from broadcaster.worker.isolation import Isolation
 from broadcaster.worker.leases import Leases, leave_quietly
 from broadcaster.worker.observers import Agreement, Observed, Observers, conclusion
@@ -91,6 +93,11 @@ class Worker:
         self._throttle = Throttle(at_once=settings.worker.max_probes, rate=settings.worker.host_rate)
         self._watches: dict[str, _Watch] = {}
         self._last_seen: dict[str, Observation] = {}
+        self._reported = Evidence(
+            store,
+            least_gaps={service: least_gap(each.pace) for service, each in settings.services.items()},
+            on_reported=self._look_into,
+        )
         self._depends_on = {service: each.depends_on for service, each in settings.services.items()}
         self._observers = Observers(
             store,
@@ -160,6 +167,7 @@ class Worker:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
+                tasks.create_task(self._reported.run(), name="evidence")
                 await self._publisher.run()
         finally:
             with contextlib.suppress(StoreError, TimeoutError):
@@ -266,6 +274,14 @@ class Worker:
     def _look_again(self) -> None:
         for each in self._watches.values():
             each.detector.nudge()
+
+    def _look_into(self, service: str) -> bool:
+        """Looks at a service that somebody saw fail; False where it is not this worker's, or the failure no news."""
+        watched = self._watches.get(service)
+        if watched is None or watched.detector.state.status is Status.DOWN or watched.detector.state.is_undecided:
+            return False
+        watched.detector.nudge()
+        return True
 
     def _cut_off(self) -> None:
         self._leases.be_blind(True)
