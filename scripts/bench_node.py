@@ -175,13 +175,18 @@ async def serve_picows(port: int, control: int, size: int) -> None:
     await server.serve_forever()
 
 
+async def serve_node(redis_url: str, port: int) -> None:
+    async with RedisStore.connect(redis_url) as store:
+        await node_server.serve_on(node_server.listen("127.0.0.1", port), settings(), store)
+
+
 def serve(arguments: argparse.Namespace) -> None:
     raise_limits()
     kind, port, control, size = arguments.serve, arguments.port, arguments.control, arguments.size
     if kind == "bare loop":
         serve_bare(port, control, size)
     elif kind == "node":
-        uvloop.run(node_server.serve(settings(), redis_url=arguments.redis, host="127.0.0.1", port=port))
+        uvloop.run(serve_node(arguments.redis, port))
     elif kind == "picows":
         uvloop.run(serve_picows(port, control, size))
     else:

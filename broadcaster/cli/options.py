@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from broadcaster.config.environment import REDIS_SCHEMES
 from broadcaster.config.loader import load_settings
+from broadcaster.config.reload import SettingsFile
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.config.tree import closest
 from broadcaster.config.urls import url_fault
@@ -40,6 +41,11 @@ def config_path(config: Path | None, env: Mapping[str, str]) -> Path:
 def find_settings(config: Path | None) -> Settings:
     """The settings of the file that is meant. Raises ConfigError."""
     return load_settings(config_path(config, os.environ), os.environ)
+
+
+def find_settings_file(config: Path | None) -> SettingsFile:
+    """The file that is meant, to follow as it changes. Raises ConfigError."""
+    return SettingsFile(config_path(config, os.environ), os.environ)
 
 
 def find_redis(redis_url: str | None, settings: Settings) -> str:

@@ -102,9 +102,7 @@ class ServiceAvailabilityManager:
     def __init__(self, settings: Settings, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._owns_store = False
-        self._catalogue = settings.catalogue()
-        self._carrier = settings.redis.service
-        self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
+        self._adopt(settings)
         self._clock = clock
         self._feed = Feed(store, settings.feed)
         self._evidence: Carrier | None = None
@@ -137,6 +135,19 @@ class ServiceAvailabilityManager:
                 await task
         if self._owns_store:
             await self._store.aclose()
+
+    def use(self, settings: Settings) -> None:
+        """Goes on by other services and features, told as a SnapshotReplaced. How the carrier is read stays."""
+        before = self._effective
+        self._adopt(settings)
+        # A snapshot of its own: what was drawn from the old one was drawn by the old settings.
+        self._effective = msgspec.structs.replace(self._judge())
+        self._tell(SnapshotReplaced(before=before, after=self._effective, reason="settings"))
+
+    def _adopt(self, settings: Settings) -> None:
+        self._catalogue = settings.catalogue()
+        self._carrier = settings.redis.service
+        self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
 
     @property
     def catalogue(self) -> Catalogue:

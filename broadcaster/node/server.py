@@ -7,12 +7,14 @@ import contextlib
 import itertools
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from types import FrameType
 
 import structlog
 import uvicorn
 
+from broadcaster.config.reload import SettingsFile
 from broadcaster.config.settings import Settings
 from broadcaster.domain.errors import StartupError
 from broadcaster.manager.manager import ServiceAvailabilityManager
@@ -31,15 +33,26 @@ PATHS = {"/ws": True, "/ws/status": False}
 BACKLOG = 4096
 
 
-async def serve(settings: Settings, *, redis_url: str, host: str | None = None, port: int | None = None) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Raises StartupError where the port cannot be had."""
+async def serve(file: SettingsFile, *, redis_url: str, host: str | None = None, port: int | None = None) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Raises StartupError where the port cannot be had.
+
+    What the file says of services and features is followed as it changes.
+    """
+    settings = file.settings
     listener = listen(host or settings.node.host, settings.node.port if port is None else port)
     store = RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout)
     async with store:
-        return await serve_on(listener, settings, store)
+        with file.reloading_on_hangup():
+            return await serve_on(listener, settings, store, changes=file.changes)
 
 
-async def serve_on(listener: socket.socket, settings: Settings, store: Store) -> int:
+async def serve_on(
+    listener: socket.socket,
+    settings: Settings,
+    store: Store,
+    *,
+    changes: Callable[[], AsyncGenerator[Settings, None]] | None = None,
+) -> int:
     """Like ``serve``, on a socket that listens already and a store that is open."""
     counts = NodeCounts()
     async with ServiceAvailabilityManager(settings, store) as manager:
@@ -63,15 +76,17 @@ async def serve_on(listener: socket.socket, settings: Settings, store: Store) ->
             timeout_graceful_shutdown=2,
         )
         server = _Server(config, hub)
-        ticking = asyncio.create_task(_tick(hub, door), name="node tick")
+        running = [asyncio.create_task(_tick(hub, door), name="node tick")]
+        if changes is not None:
+            running.append(asyncio.create_task(_follow(manager, changes), name="node settings"))
         where = listener.getsockname()
         log.info("node_started", host=where[0], port=where[1])
         try:
             await server.serve(sockets=[listener])
         finally:
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+            for task in running:
+                task.cancel()
+            await asyncio.wait(running)
         log.info("node_stopped")
         return 130 if server.signal_received == signal.SIGINT else 0
 
@@ -92,6 +107,12 @@ async def _tick(hub: Hub, door: Doorway) -> None:
         await asyncio.sleep(TICK_SECONDS)
         hub.tick(number)
         door.tick()
+
+
+async def _follow(manager: ServiceAvailabilityManager, changes: Callable[[], AsyncGenerator[Settings, None]]) -> None:
+    async with aclosing(changes()) as followed:
+        async for settings in followed:
+            manager.use(settings)
 
 
 class _Server(uvicorn.Server):

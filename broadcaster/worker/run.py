@@ -10,10 +10,12 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import aclosing
 
 import msgspec
 import structlog
 
+from broadcaster.config.reload import SettingsFile
 from broadcaster.config.settings import ServiceSettings, Settings
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreError
@@ -39,8 +41,9 @@ FLUSH_SECONDS = 1.0
 """How long the end may take to commit what is still waiting, and to give up what is owned."""
 
 
-async def run_worker(settings: Settings, *, redis_url: str) -> int:
-    """Probes until SIGTERM or SIGINT; returns the exit code."""
+async def run_worker(file: SettingsFile, *, redis_url: str) -> int:
+    """Probes by what the file says, as it changes, until SIGTERM or SIGINT; returns the exit code."""
+    settings = file.settings
     stop = asyncio.Event()
     received: list[int] = []
     loop = asyncio.get_running_loop()
@@ -58,14 +61,43 @@ async def run_worker(settings: Settings, *, redis_url: str) -> int:
         stream_length=settings.feed.stream_length,
     )
     async with store:
-        watching = asyncio.create_task(watch(settings, store))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        with file.reloading_on_hangup():
+            watching = asyncio.create_task(_watch_as_told(file, store))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
     return 130 if signal.SIGINT in received else 0
+
+
+async def _watch_as_told(file: SettingsFile, store: Store) -> None:
+    """Each change of the settings is a hand-over of this worker to itself: what was found out is carried along."""
+    name = make_name()
+    while True:
+        watching = asyncio.create_task(watch(file.settings, store, worker=name))
+        changing = asyncio.create_task(_next_change(file))
+        try:
+            await asyncio.wait({watching, changing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changing.cancel()
+            was_over = watching.done()
+            watching.cancel()
+            await asyncio.wait({watching, changing})
+        if was_over:
+            await watching  # it ends by itself only by an error
+
+
+async def _next_change(file: SettingsFile) -> None:
+    async with aclosing(file.changes()) as changes:
+        async for _ in changes:
+            return
+
+
+def make_name() -> str:
+    """A name that no other worker has."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
 
 
 async def watch(settings: Settings, store: Store, *, worker: str = "") -> None:
@@ -86,7 +118,7 @@ class Worker:
         make_probe: Callable[[str, ServiceSettings], Probe] = make_probe,
         on_start: Callable[[float], None] = lambda lateness: None,
     ) -> None:
-        self.name = name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+        self.name = name or make_name()
         self._settings = settings
         self._make_probe = make_probe
         self._on_start = on_start
