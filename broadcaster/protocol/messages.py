@@ -73,7 +73,8 @@ class Notice(Message, frozen=True, kw_only=True, tag="notice"):
 
     ``local`` notices come from this node's own evidence (it lost the carrier, or has it back): they have no place
     in the order, ``position`` repeats the node's last one. Notices of one ``incident`` belong together. A ``quiet`` one
-    moves the state on and is not to be shown: its cause was told, and it takes nothing more from anybody.
+    moves the state on and is not to be shown: its cause was told, and it takes nothing more from anybody; or it is the
+    first good observation of a service.
     """
 
     position: Position

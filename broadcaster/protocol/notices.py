@@ -124,14 +124,16 @@ def notice(
     """One change of an announced service, with the features whose state it changes.
 
     A failure that another one explains, which was told, is told only by what it takes from users; if that is nothing,
-    the notice is quiet. Recoveries are never quiet.
+    the notice is quiet. So is the first good observation of a service (``up``): nobody was told otherwise. Recoveries
+    are never quiet.
     """
     was, now = feature_states(catalogue, before), feature_states(catalogue, after)
     changed = [state for name, state in now.items() if state != was[name]]
     is_explained = kind in (EventKind.DOWN, EventKind.DEGRADED) and any(
         catalogue.is_announced(name) and name != service for name in after.state(service).caused_by
     )
-    quiet = is_explained and all(state.status is was[state.feature].status for state in changed)
+    takes_nothing = all(state.status is was[state.feature].status for state in changed)
+    quiet = kind is EventKind.UP or (is_explained and takes_nothing)
     views = tuple(_feature_view(catalogue, state) for state in changed)
     text = "" if quiet else _service_text(catalogue, after, kind, service)
     if is_explained and not quiet:

@@ -315,6 +315,14 @@ def test_an_explained_failure_tells_only_what_it_takes() -> None:
     assert (back.quiet, back.text) == (False, "You can sign in.")
 
 
+def test_the_first_good_observation_is_no_event_for_users() -> None:
+    """A service that is found to be up was not said to be anything else; found to be down, it is told."""
+    unseen, seen = snapshot(auth="unknown"), snapshot(auth="up")
+    found = notices.notice(CATALOGUE, unseen, seen, EventKind.UP, "auth", NOW)
+    assert (found.quiet, found.text, found.service.status.value) == (True, "", "up")
+    assert not notices.notice(CATALOGUE, unseen, snapshot(auth="down"), EventKind.DOWN, "auth", NOW).quiet
+
+
 def test_a_cause_that_is_not_announced_explains_nothing_to_users() -> None:
     """Nobody told them of it, so its effect is told as any failure."""
     hidden = msgspec.structs.replace(CATALOGUE, features={}, degradation=False)
