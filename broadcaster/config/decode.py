@@ -257,6 +257,12 @@ def _convert(text: str, kind: inspect.Type) -> Any:
             number = int(text)
             within = (kind.ge is None or number >= kind.ge) and (kind.le is None or number <= kind.le)
             return number if within else UNREADABLE
+        case inspect.FloatType():
+            if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text, re.ASCII):
+                return UNREADABLE
+            value = float(text)
+            within = (kind.gt is None or value > kind.gt) and (kind.le is None or value <= kind.le)
+            return value if within else UNREADABLE
         case inspect.BoolType():
             word = text.lower()
             return True if word in _TRUE else False if word in _FALSE else UNREADABLE
@@ -286,6 +292,10 @@ def _expected(kind: inspect.Type) -> str:
             return f"a whole number of at least {kind.ge}"
         case inspect.IntType():
             return f"a whole number from {kind.ge} to {kind.le}"
+        case inspect.FloatType(le=None):
+            return f"a number above {kind.gt:g}"
+        case inspect.FloatType():
+            return f"a number above {kind.gt:g}, up to {kind.le:g}"
         case inspect.BoolType():
             return "true or false"
         case inspect.EnumType():

@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml
 
 from broadcaster.config.loader import load_settings, parse_settings
 from broadcaster.config.settings import HttpProbe, LlmApiProbe, Settings, TcpProbe
@@ -400,3 +402,38 @@ class TestFiles:
             with pytest.raises(ConfigError) as caught:
                 load_settings(path, {})
             assert message in str(caught.value)
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(("text", "expected"), [("0.25", 0.25), ("1", 1.0), ("+0.5", 0.5)])
+    def test_a_part_is_read(self, text: str, expected: float) -> None:
+        """Decimal numbers are read as they are written."""
+        assert parse(service(f"degraded_rate: {text}")).services["a"].degraded_rate == expected
+
+    @pytest.mark.parametrize("text", ["0", "1.01", "-0.5", "40%", "nan", "inf", "1e-3", ".5", "true"])
+    def test_what_is_no_part_is_refused(self, text: str) -> None:
+        """Outside the limits, or no number at all: the limits are named."""
+        [line] = refused(service(f"degraded_rate: {text}"))
+        assert "services.a.degraded_rate" in line
+        assert "a number above 0, up to 1" in line
+
+    def test_a_rate_has_no_upper_limit(self) -> None:
+        """A limit that does not exist is not named."""
+        assert parse(SMALLEST + "worker: {host_rate: 0.5}").worker.host_rate == 0.5
+        [line] = refused(SMALLEST + "worker: {host_rate: 0}")
+        assert line.endswith("a number above 0")
+
+    def test_every_default_can_be_written_into_a_file(self) -> None:
+        """No setting has a type that files cannot hold."""
+        settings = parse(SMALLEST)
+        for section in ("redis", "feed", "worker", "node"):
+            values = msgspec.to_builtins(getattr(settings, section), enc_hook=float)
+            text = yaml.safe_dump({section: {name: _written(value) for name, value in values.items() if value != ""}})
+            assert getattr(parse(SMALLEST + text), section) == getattr(settings, section)
+        each = msgspec.to_builtins(settings.services["a"], enc_hook=float)
+        lines = {name: _written(value) for name, value in each.items() if value not in ("", None)}
+        assert parse(yaml.safe_dump({"services": {"a": lines}})).services == settings.services
+
+
+def _written(value: object) -> object:
+    return int(value) if isinstance(value, float) and value == int(value) else value
