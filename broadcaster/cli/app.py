@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": ("broadcaster.cli.serve:serve", "Serve WebSocket users and health pages (the node)."),
     "status": ("broadcaster.cli.status:status", "Show what is known of every service now."),
     "tail": ("broadcaster.cli.tail:tail", "Follow what changes, as it happens."),
+    "plans": ("broadcaster.cli.plans:plans", "Show planned work and overrides."),
     "check": ("broadcaster.cli.check:check", "Run each probe once, now, and show what came back."),
 }
 
@@ -21,6 +22,22 @@ CONFIG_COMMANDS = {
     "validate": ("broadcaster.cli.config:validate", "Check services.yaml and say what it means."),
     "schema": ("broadcaster.cli.config:schema", "Print the JSON Schema of services.yaml, for editors."),
     "init": ("broadcaster.cli.config:init", "Write a commented starter file."),
+}
+
+MAINTENANCE_COMMANDS = {
+    "start": ("broadcaster.cli.plans:start", "Announce planned work on services, from now or later."),
+    "end": ("broadcaster.cli.plans:finish", "End planned work before its time."),
+}
+
+OVERRIDE_COMMANDS = {
+    "set": ("broadcaster.cli.plans:override", "Say what a service is, whatever its probes see."),
+    "clear": ("broadcaster.cli.plans:clear", "Go by the probes again."),
+}
+
+GROUPS = {
+    "maintenance": ("Planned work: told to users, and what explains failures meanwhile.", MAINTENANCE_COMMANDS),
+    "override": ("Tell something else of a service than its probes see, for a time.", OVERRIDE_COMMANDS),
+    "config": ("Check, describe or begin a services.yaml.", CONFIG_COMMANDS),
 }
 
 
@@ -35,10 +52,11 @@ def make_app() -> App:
     )
     for name, (where, text) in COMMANDS.items():
         app.command(where, name=name, help=text)
-    config = App(name="config", help="Check, describe or begin a services.yaml.", result_action="return_value")
-    for name, (where, text) in CONFIG_COMMANDS.items():
-        config.command(where, name=name, help=text)
-    app.command(config)
+    for group, (about, commands) in GROUPS.items():
+        its = App(name=group, help=about, result_action="return_value")
+        for name, (where, text) in commands.items():
+            its.command(where, name=name, help=text)
+        app.command(its)
     return app
 
 

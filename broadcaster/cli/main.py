@@ -27,13 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(tokens: list[str]) -> int:
     from broadcaster.cli.app import run
-    from broadcaster.domain.errors import BroadcasterError, ConfigError, StoreUnavailable
+    from broadcaster.domain.errors import BroadcasterError, ConfigError, PlanError, StoreUnavailable
 
     try:
         code = run(tokens)
         sys.stdout.flush()
     except ConfigError as error:
         return _say(error.lines(), USAGE)
+    except PlanError as error:
+        return _say([str(error)], USAGE)
     except StoreUnavailable as error:
         return _say([str(error)], UNREACHABLE)
     except BroadcasterError as error:

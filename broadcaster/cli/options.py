@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from broadcaster.config.durations import parse_duration
 from broadcaster.config.environment import REDIS_SCHEMES
 from broadcaster.config.loader import load_settings
 from broadcaster.config.reload import SettingsFile
@@ -68,3 +72,19 @@ def selected(config: Path | None, settings: Settings, services: tuple[str, ...])
     if problems:
         raise ConfigError(str(config_path(config, os.environ)), problems)
     return tuple(dict.fromkeys(services)) or known
+
+
+def parse_moment(tokens: Iterable[object], direction: int, expected: str) -> float:
+    """Unix seconds from a command line's token: a duration that leads back (-1) or ahead (1) from now, or an RFC 3339
+    time with its offset. Raises ValueError, with ``expected``, for anything else."""
+    [token] = tokens
+    text = str(getattr(token, "value", token))
+    if re.fullmatch(r"[0-9.]+(ms|s|m|h)?", text):
+        return time.time() + direction * parse_duration(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise ValueError(expected)
+    return at.timestamp()

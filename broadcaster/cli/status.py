@@ -12,9 +12,9 @@ from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, OutputFormat, RedisUrl, find_redis, find_settings
 from broadcaster.cli.output import STATUS_COLOURS, Cell, milliseconds, put, put_json, say, table, wants_colour
 from broadcaster.config.durations import format_duration
-from broadcaster.config.settings import Settings
+from broadcaster.config.settings import ServiceSettings, Settings
 from broadcaster.domain.freshness import Carrier, effective
-from broadcaster.domain.model import Category, Criticality, FeedState, Position, Snapshot, Status
+from broadcaster.domain.model import Category, Criticality, FeedState, Plan, PlanKind, Position, ServiceState, Status
 from broadcaster.store.base import Reading
 from broadcaster.store.redis import RedisStore
 
@@ -24,10 +24,12 @@ HEADER = ("SERVICE", "STATUS", "SINCE", "OBSERVED", "LATENCY", "CRITICALITY", "C
 
 
 class ServiceLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A service as operators see it. Times are Unix seconds, ``age`` the seconds since its last observation."""
+    """A service as operators see it. Times are Unix seconds, ``age`` the seconds since its last observation.
+    ``observed`` is what was concluded from probes, which an override does not change."""
 
     service: str
     status: Status
+    observed: Status
     criticality: Criticality
     since: float | None
     observed_at: float | None
@@ -37,6 +39,7 @@ class ServiceLine(msgspec.Struct, frozen=True, kw_only=True):
     latency: float | None
     owner: str
     runbook: str
+    plans: tuple[Plan, ...]
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,15 +86,18 @@ def report_on(settings: Settings, reading: Reading, now: float) -> Report:
         position=snapshot.position,
         at=now,
         feed=FeedState.LIVE if heard else FeedState.UNWATCHED,
-        services=tuple(_line(settings, snapshot, name, now) for name in settings.services),
+        services=tuple(
+            _line(settings.services[name], snapshot.state(name), reading.snapshot.status(name), now)
+            for name in settings.services
+        ),
     )
 
 
-def _line(settings: Settings, snapshot: Snapshot, name: str, now: float) -> ServiceLine:
-    state, service = snapshot.state(name), settings.services[name]
+def _line(service: ServiceSettings, state: ServiceState, observed: Status, now: float) -> ServiceLine:
     return ServiceLine(
-        service=name,
+        service=state.service,
         status=state.status,
+        observed=observed,
         criticality=service.criticality,
         since=state.since or None,
         observed_at=state.observed_at,
@@ -101,6 +107,7 @@ def _line(settings: Settings, snapshot: Snapshot, name: str, now: float) -> Serv
         latency=state.latency,
         owner=service.owner,
         runbook=service.runbook,
+        plans=state.plans,
     )
 
 
@@ -115,11 +122,25 @@ def lines(report: Report, *, colour: bool) -> list[str]:
             Cell(milliseconds(each.latency)),
             Cell(each.criticality.value),
             Cell(each.category.value if each.category else ""),
-            Cell(each.detail),
+            Cell(_detail(each, report.at)),
         )
         for each in report.services
     ]
     return table(HEADER, rows, colour=colour)
+
+
+def _detail(line: ServiceLine, now: float) -> str:
+    """Why, and which plans are on or come next."""
+    parts = [line.detail]
+    for plan in line.plans:
+        if plan.kind is PlanKind.OVERRIDE:
+            parts += [f"for {_ago(plan.until - now)} more", f"observed {line.observed.value}"]
+        elif plan.has_begun:
+            parts.append(f"maintenance for {_ago(plan.until - now)} more")
+        else:
+            parts.append(f"maintenance in {_ago(plan.starts_at - now)}")
+        parts.append(plan.reason)
+    return ", ".join(part for part in parts if part)
 
 
 def exit_code(report: Report) -> int:

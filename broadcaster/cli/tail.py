@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import sys
-import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated
@@ -22,22 +20,27 @@ from broadcaster.cli.options import (
     ServiceNames,
     find_redis,
     find_settings,
+    parse_moment,
     selected,
 )
 from broadcaster.cli.output import KIND_COLOURS, milliseconds, paint, printable, put, say, wants_colour
-from broadcaster.config.durations import parse_duration
 from broadcaster.config.settings import Settings
 from broadcaster.domain.model import (
     Category,
+    Entry,
     EventKind,
     FeedState,
+    Plan,
+    PlanAction,
+    PlanChange,
+    PlanKind,
     Position,
     Snapshot,
     Status,
     Transition,
 )
 from broadcaster.protocol.messages import timestamp
-from broadcaster.store.feed import Feed, Replaced, StateChanged, Transitioned, Update
+from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
 from broadcaster.store.redis import RedisStore
 
 HISTORY = 10_000
@@ -61,22 +64,25 @@ class TransitionLine(msgspec.Struct, frozen=True, kw_only=True):
     incident: str
 
 
-def since_when(text: str) -> float:
-    """Unix seconds from ``10m`` (that long ago) or an RFC 3339 time with its offset. Raises ValueError otherwise."""
-    if re.fullmatch(r"[0-9.]+(ms|s|m|h)?", text):
-        return time.time() - parse_duration(text)
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise ValueError("must be a duration such as 10m, or a time such as 2026-01-31T08:00:00Z")
-    return at.timestamp()
+class PlanLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A change of a service's plans as programs read it: ``kind`` is always ``planned``."""
+
+    epoch: str
+    revision: int
+    at: datetime
+    service: str
+    kind: str = "planned"
+    action: PlanAction
+    plan: PlanKind
+    status: Status | None
+    starts_at: datetime
+    until: datetime
+    reason: str
+    by: str
 
 
 def _since(_: type, tokens: Iterable[object]) -> float:
-    [token] = tokens
-    return since_when(str(getattr(token, "value", token)))
+    return parse_moment(tokens, -1, "must be a duration such as 10m, or a time such as 2026-01-31T08:00:00Z")
 
 
 def tail(
@@ -102,39 +108,41 @@ def tail(
     return 0
 
 
-def _shower(output: str, services: frozenset[str] | None) -> Callable[[Transition], None]:
+def _shower(output: str, services: frozenset[str] | None) -> Callable[[Entry], None]:
     colour = wants_colour(sys.stdout)
 
-    def show(transition: Transition) -> None:
-        if services is None or transition.service in services:
-            put(as_json(transition) if output == "json" else as_line(transition, colour=colour))
+    def show(entry: Entry) -> None:
+        if services is None or entry.service in services:
+            put(as_json(entry) if output == "json" else as_line(entry, colour=colour))
 
     return show
 
 
 async def _tail(
-    settings: Settings, redis_url: str, show: Callable[[Transition], None], *, since: float | None, follow: bool
+    settings: Settings, redis_url: str, show: Callable[[Entry], None], *, since: float | None, follow: bool
 ) -> None:
     async with RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout) as store:
         if not follow:
-            for transition in await store.history(HISTORY):
-                if since is None or transition.at >= since:
-                    show(transition)
+            for entry in await store.history(HISTORY):
+                if since is None or entry.at >= since:
+                    show(entry)
             return
         feed = Feed(store, settings.feed)
         narrator = Narrator(say)
         async with contextlib.aclosing(feed.updates()) as updates:
             async for update in updates:
                 if isinstance(update, Replaced) and not narrator.has_begun and since is not None:
-                    for transition in known_by(update.snapshot.position, await store.history(HISTORY)):
-                        if transition.at >= since:
-                            show(transition)
+                    for entry in known_by(update.snapshot.position, await store.history(HISTORY)):
+                        if entry.at >= since:
+                            show(entry)
                 narrator.hear(update)
                 if isinstance(update, Transitioned):
                     show(update.transition)
+                elif isinstance(update, Replanned):
+                    show(update.change)
 
 
-def known_by(position: Position, history: Iterable[Transition]) -> list[Transition]:
+def known_by(position: Position, history: Iterable[Entry]) -> list[Entry]:
     """The part of the history that a reader at ``position`` is past; what comes later will reach it anyway."""
     return [
         each
@@ -156,7 +164,7 @@ class Narrator:
 
     def hear(self, update: Update) -> None:
         match update:
-            case Transitioned():
+            case Transitioned() | Replanned():
                 self._caught_up += 1
             case Replaced():
                 if self.has_begun:
@@ -206,9 +214,42 @@ def _change(name: str, before: Snapshot, after: Snapshot) -> str:
     return "" if was is now else f"{name} is {now.value}, was {was.value}"
 
 
-def as_json(transition: Transition) -> str:
+def as_json(entry: Entry) -> str:
     """One object, one line."""
-    line = TransitionLine(
+    line = _plan_line(entry) if isinstance(entry, PlanChange) else _transition_line(entry)
+    return msgspec.json.encode(line).decode()
+
+
+def as_line(entry: Entry, *, colour: bool) -> str:
+    """When (local time), what, why."""
+    at = timestamp(entry.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(entry, PlanChange):
+        kind, told = paint(f"{'planned':<9}", "dim", colour), _plan_told(entry)
+    else:
+        kind, told = paint(f"{entry.kind.value:<9}", KIND_COLOURS[entry.kind], colour), _transition_told(entry)
+    when = paint(at, "dim", colour)
+    return f"{when}  {kind}  {paint(printable(entry.service), 'bold', colour)}  {told}"
+
+
+def _plan_line(change: PlanChange) -> PlanLine:
+    plan = change.plan
+    return PlanLine(
+        epoch=change.position.epoch,
+        revision=change.position.revision,
+        at=timestamp(change.at),
+        service=change.service,
+        action=change.action,
+        plan=plan.kind,
+        status=plan.status,
+        starts_at=timestamp(plan.starts_at),
+        until=timestamp(plan.until),
+        reason=plan.reason,
+        by=change.by or plan.by,
+    )
+
+
+def _transition_line(transition: Transition) -> TransitionLine:
+    return TransitionLine(
         epoch=transition.position.epoch,
         revision=transition.position.revision,
         at=timestamp(transition.at),
@@ -222,13 +263,28 @@ def as_json(transition: Transition) -> str:
         caused_by=transition.caused_by,
         incident=transition.incident,
     )
-    return msgspec.json.encode(line).decode()
 
 
-def as_line(transition: Transition, *, colour: bool) -> str:
-    """When (local time), what, why."""
-    at = timestamp(transition.at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    kind = paint(f"{transition.kind.value:<9}", KIND_COLOURS[transition.kind], colour)
+def _plan_told(change: PlanChange) -> str:
+    plan = change.plan
+    what = f"override {plan.status.value}" if plan.status else "maintenance"
+    parts = [
+        f"{what} {change.action.value}",
+        f"by {printable(change.by)}" if change.by else f"said by {printable(plan.by)}",
+        _span(plan) if change.action in (PlanAction.ADDED, PlanAction.BEGUN) else "",
+        printable(plan.reason),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _span(plan: Plan) -> str:
+    def local(at: float) -> str:
+        return timestamp(at).astimezone().strftime("%Y-%m-%d %H:%M")
+
+    return f"until {local(plan.until)}" if plan.has_begun else f"{local(plan.starts_at)} to {local(plan.until)}"
+
+
+def _transition_told(transition: Transition) -> str:
     parts = [
         f"was {transition.previous.value}",
         f"because of {' and '.join(map(printable, transition.caused_by))}" if transition.caused_by else "",
@@ -236,6 +292,4 @@ def as_line(transition: Transition, *, colour: bool) -> str:
         printable(transition.detail),
         milliseconds(transition.latency) if not transition.detail else "",
     ]
-    told = ", ".join(part for part in parts if part)
-    when = paint(at, "dim", colour)
-    return f"{when}  {kind}  {paint(printable(transition.service), 'bold', colour)}  {told}"
+    return ", ".join(part for part in parts if part)

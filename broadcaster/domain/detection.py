@@ -22,7 +22,7 @@ from statistics import median_low
 import msgspec
 
 from broadcaster.domain.flapping import STATES, is_flapping
-from broadcaster.domain.model import Category, EventKind, Observation, Outcome, Status, event_kind
+from broadcaster.domain.model import Category, EventKind, Observation, Outcome, Plan, Status, event_kind
 
 RATE_WINDOW = 20
 """Observations over which partial failures are counted."""
@@ -92,7 +92,8 @@ class DetectorState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """A conclusion that differs from the one before; what the commit makes a transition of.
 
-    ``caused_by`` and ``incident`` are added by ``incidents.attribute`` when it is committed.
+    ``caused_by`` and ``incident`` are added by ``incidents.attribute`` when it is committed, and the service's
+    ``plans``, which no conclusion changes.
     """
 
     service: str
@@ -105,6 +106,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     latency: float | None = None
     caused_by: tuple[str, ...] = ()
     incident: str = ""
+    plans: tuple[Plan, ...] = ()
 
 
 def decide(state: DetectorState, observation: Observation, policy: Policy) -> tuple[DetectorState, Decision | None]:

@@ -7,6 +7,7 @@
     ├── StoreError            the carrier (Redis)
     │   ├── StoreUnavailable    it does not answer: try again (exit code 5)
     │   └── StoreCorrupted      it answers with something that is not ours
+    ├── PlanError             a maintenance window or an override that makes no sense (exit code 2)
     ├── ProtocolError         a message that does not decode; carries what was wrong with it
     └── StartupError          a process of ours could not start (port taken, no redis-server found, ...)
 """
@@ -59,6 +60,10 @@ class StoreUnavailable(StoreError):
 
 class StoreCorrupted(StoreError):
     """The carrier holds something that this version cannot read. Trying again does not help."""
+
+
+class PlanError(BroadcasterError):
+    """A maintenance window or an override that makes no sense; the message says why."""
 
 
 class ProtocolError(BroadcasterError):

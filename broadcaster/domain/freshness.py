@@ -1,4 +1,5 @@
-"""What a snapshot is worth now: observations expire, and a reader that lost the carrier has evidence of its own."""
+"""What a snapshot is worth now: observations expire, plans begin and end, and a reader that lost the carrier has
+evidence of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from broadcaster.domain import plans
 from broadcaster.domain.model import Category, ServiceState, Snapshot, Status
 
 
@@ -24,8 +26,9 @@ def effective(
 
     A service whose last observation is older than its ``expires_after`` seconds is ``unknown``; so is one that was
     never observed. The carrier's service is down while the reader cannot reach it, whatever was said before; while
-    the reader reaches it, that is an observation where there is no other. Returns ``snapshot`` itself where nothing
-    differs.
+    the reader reaches it, that is an observation where there is no other. An override is told instead of all that.
+    Plans begin and end by the reader's own clock where no worker says so within ``plans.GRACE`` seconds. Returns
+    ``snapshot`` itself where nothing differs.
     """
     changed: dict[str, ServiceState] = {}
     for name, state in snapshot.services.items():
@@ -51,9 +54,29 @@ def effective(
             changed[carrier.service] = msgspec.structs.replace(
                 state, status=Status.UP, since=carrier.since, observed_at=now
             )
+    for name, state in snapshot.services.items():
+        if state.plans:
+            changed[name] = _as_planned(changed.get(name, state), now)
     if not changed:
         return snapshot
     return Snapshot(position=snapshot.position, services={**snapshot.services, **changed})
+
+
+def _as_planned(state: ServiceState, now: float) -> ServiceState:
+    state = msgspec.structs.replace(state, plans=plans.advanced(state.plans, now - plans.GRACE))
+    override = state.override
+    if override is None or override.status is None:
+        return state
+    return msgspec.structs.replace(
+        state,
+        status=override.status,
+        since=override.starts_at,
+        category=None,
+        detail=f"said by {override.by}",
+        latency=None,
+        caused_by=(),
+        incident="",
+    )
 
 
 def _has_expired(state: ServiceState, now: float, limit: float) -> bool:

@@ -1,4 +1,4 @@
-"""The words of the domain as frozen values: Service, Feature, Observation, Transition, Snapshot, Position.
+"""The words of the domain as frozen values: Service, Feature, Observation, Transition, Plan, Snapshot, Position.
 
 Times are Unix seconds (float, UTC) that the caller passes in; durations are seconds.
 """
@@ -174,12 +174,45 @@ class Position(msgspec.Struct, frozen=True, order=True):
         return f"{self.epoch or '-'}:{self.revision}"
 
 
+class PlanKind(StrEnum):
+    """``maintenance`` explains what is observed meanwhile; an ``override`` is told in its place."""
+
+    MAINTENANCE = "maintenance"
+    OVERRIDE = "override"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operator said of a service for a time, from ``starts_at`` until ``until`` (Unix seconds).
+
+    ``reason`` is public, ``by`` (who said it) is for operators. ``status`` is what an override says. ``has_begun``:
+    its beginning was announced.
+    """
+
+    kind: PlanKind
+    starts_at: float
+    until: float
+    by: str
+    reason: str = ""
+    status: Status | None = None
+    has_begun: bool = False
+
+
+class PlanAction(StrEnum):
+    """What became of a plan. One that ends before it began was called off; ``expired`` is one that ran its time."""
+
+    ADDED = "added"
+    BEGUN = "begun"
+    ENDED = "ended"
+    EXPIRED = "expired"
+
+
 class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     """The committed state of one service.
 
-    ``since`` is when ``status`` began, ``revision`` the transition that made it (0: never committed),
+    ``since`` is when ``status`` began, ``revision`` the last change of the state (0: never committed),
     ``observed_at`` the end of the last probe known of, None if none is. While it is unwell, ``caused_by`` names the
-    services whose failure explains it, and ``incident`` what it belongs to with them.
+    services whose failure explains it, and ``incident`` what it belongs to with them. ``plans`` are those that are not
+    over, in the order of their beginning; at most one is an override.
     """
 
     service: str
@@ -192,6 +225,24 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     latency: float | None = None
     caused_by: tuple[str, ...] = ()
     incident: str = ""
+    plans: tuple[Plan, ...] = ()
+
+    @property
+    def override(self) -> Plan | None:
+        """What is told instead of what is observed."""
+        return next((plan for plan in self.plans if plan.has_begun and plan.kind is PlanKind.OVERRIDE), None)
+
+    @property
+    def maintenance(self) -> Plan | None:
+        """The planned work that is on; of several the one that ends last."""
+        on = [plan for plan in self.plans if plan.has_begun and plan.kind is PlanKind.MAINTENANCE]
+        return max(on, key=lambda plan: plan.until, default=None)
+
+    @property
+    def planned(self) -> Plan | None:
+        """The planned work that is on, or else the next."""
+        ahead = (plan for plan in self.plans if not plan.has_begun and plan.kind is PlanKind.MAINTENANCE)
+        return self.maintenance or next(ahead, None)
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,20 +263,43 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True):
     caused_by: tuple[str, ...] = ()
     incident: str = ""
 
-    def state(self) -> ServiceState:
-        """The service's state right after this transition."""
+    def state(self, held: ServiceState | None = None) -> ServiceState:
+        """The service's state right after this transition; plans go on as they were ``held``."""
+        seen = held.observed_at if held and held.observed_at is not None else self.at
         return ServiceState(
             service=self.service,
             status=self.status,
             since=self.at,
             revision=self.position.revision,
-            observed_at=self.at,
+            observed_at=max(seen, self.at),
             category=self.category,
             detail=self.detail,
             latency=self.latency,
             caused_by=self.caused_by,
             incident=self.incident if self.status in (Status.DOWN, Status.DEGRADED) else "",
+            plans=held.plans if held else (),
         )
+
+
+class PlanChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One committed change of a service's plans, with its place in the order: what became of ``plan``, by whom, and all
+    that the service has after it."""
+
+    position: Position
+    service: str
+    at: float
+    action: PlanAction
+    plan: Plan
+    by: str
+    plans: tuple[Plan, ...]
+
+    def state(self, held: ServiceState) -> ServiceState:
+        """The service's state right after this change, from the one before."""
+        return msgspec.structs.replace(held, revision=self.position.revision, plans=self.plans)
+
+
+Entry = Transition | PlanChange
+"""What has a place in the one order."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

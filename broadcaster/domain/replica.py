@@ -1,4 +1,4 @@
-"""A reader's copy of the snapshot, kept current by transitions in the order of their positions."""
+"""A reader's copy of the snapshot, kept current by what was committed, in the order of its positions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from enum import StrEnum
 
 import msgspec
 
-from broadcaster.domain.model import Position, Snapshot, Transition
+from broadcaster.domain.model import Entry, Position, Snapshot
 
 
 class Applied(StrEnum):
-    """What became of a transition offered to a replica."""
+    """What became of an entry of the order that was offered to a replica."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"  # known already; dropped
@@ -45,20 +45,17 @@ class Replica:
         """Replaces everything, whatever the position: what the carrier holds is the truth."""
         self._snapshot = snapshot
 
-    def apply(self, transition: Transition) -> Applied:
-        """Moves on by one transition if it is the next one; otherwise changes nothing and says why."""
-        mine, its = self.position, transition.position
+    def apply(self, entry: Entry) -> Applied:
+        """Moves on by one entry of the order if it is the next one; otherwise changes nothing and says why."""
+        mine, its = self.position, entry.position
         if its.epoch != mine.epoch:
             return Applied.NEW_EPOCH
         if its.revision <= mine.revision:
             return Applied.DUPLICATE
         if its.revision > mine.revision + 1:
             return Applied.GAP
-        known = self._snapshot.state(transition.service).observed_at
-        state = transition.state()
-        if known is not None and (state.observed_at is None or known > state.observed_at):
-            state = msgspec.structs.replace(state, observed_at=known)
-        self._snapshot = Snapshot(position=its, services={**self._snapshot.services, transition.service: state})
+        state = entry.state(self._snapshot.state(entry.service))
+        self._snapshot = Snapshot(position=its, services={**self._snapshot.services, entry.service: state})
         return Applied.APPLIED
 
     def observe(self, observed: Mapping[str, float]) -> None:

@@ -28,6 +28,8 @@ from broadcaster.domain.model import (
     Catalogue,
     EventKind,
     FeedState,
+    Plan,
+    PlanChange,
     Position,
     ServiceState,
     Snapshot,
@@ -35,7 +37,7 @@ from broadcaster.domain.model import (
     event_kind,
 )
 from broadcaster.store.base import Store
-from broadcaster.store.feed import Feed, Replaced, StateChanged, Transitioned, Update
+from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
 from broadcaster.store.redis import RedisStore
 
 log = structlog.get_logger()
@@ -60,6 +62,14 @@ class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
     incident: str = ""
 
 
+class PlanChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The plans of a service changed, and its status did not."""
+
+    change: PlanChange
+    before: Snapshot
+    after: Snapshot
+
+
 class SnapshotReplaced(msgspec.Struct, frozen=True, kw_only=True):
     """The whole picture may have changed: a resync, or observations that expired."""
 
@@ -75,7 +85,7 @@ class FeedChanged(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Change = ServiceChanged | SnapshotReplaced | FeedChanged
+Change = ServiceChanged | PlanChanged | SnapshotReplaced | FeedChanged
 
 
 class ServiceAvailabilityManager:
@@ -184,6 +194,10 @@ class ServiceAvailabilityManager:
     def state(self, service: str) -> ServiceState:
         return self._effective.state(service)
 
+    def observed(self, service: str) -> ServiceState:
+        """What was committed of the service, whatever an override or the age of its last observation make of it."""
+        return self._feed.snapshot.state(service)
+
     def features(self) -> dict[str, FeatureState]:
         """What users have left, by feature name."""
         return feature_states(self._catalogue, self._effective)
@@ -240,8 +254,27 @@ class ServiceAvailabilityManager:
                     )
                 )
                 self._tell_others(before, transition.service)
+            case Replanned(change=change):
+                self._tell_plan(change, before)
+                self._tell_others(before, change.service)
             case Replaced(reason=reason):
                 self._tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
+
+    def _tell_plan(self, change: PlanChange, before: Snapshot) -> None:
+        """An override, and its end, is an event where it changes what is told; all else is news of plans."""
+        was, now = before.status(change.service), self._effective.status(change.service)
+        if was is now or now is Status.UNKNOWN:
+            self._tell(PlanChanged(change=change, before=before, after=self._effective))
+            return
+        self._tell(
+            ServiceChanged(
+                service=change.service,
+                kind=event_kind(was, now),
+                at=change.at,
+                before=before,
+                after=self._effective,
+            )
+        )
 
     def _note_feed(self, state: FeedState) -> None:
         """Reaching the carrier, or not, is first-hand evidence of the service that stands for it."""
@@ -265,9 +298,10 @@ class ServiceAvailabilityManager:
         self._tell_others(before, service)
 
     def _tell_others(self, before: Snapshot, told: str) -> None:
-        """What changed beside the service that was told of: observations that expired, or came back."""
-        was, now = _statuses(before), _statuses(self._effective)
-        if {name for name in was.keys() | now.keys() if was.get(name) is not now.get(name)} - {told}:
+        """What changed beside the service that was told of: observations that expired or came back, plans that began
+        or ended without a word."""
+        was, now = _told(before), _told(self._effective)
+        if {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)} - {told}:
             self._tell(SnapshotReplaced(before=before, after=self._effective, reason="observations"))
 
     async def _watch_age(self) -> None:
@@ -314,5 +348,5 @@ class ServiceAvailabilityManager:
                 log.exception("listener_failed", change=type(change).__name__)
 
 
-def _statuses(snapshot: Snapshot) -> dict[str, Status]:
-    return {name: state.status for name, state in snapshot.services.items()}
+def _told(snapshot: Snapshot) -> dict[str, tuple[Status, Plan | None]]:
+    return {name: (state.status, state.planned) for name, state in snapshot.services.items()}

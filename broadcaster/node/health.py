@@ -6,6 +6,7 @@ from typing import Any
 
 from broadcaster.domain.model import FeedState, ServiceState, Status
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.protocol import notices
 from broadcaster.protocol.messages import timestamp
 
 MEDIA_TYPE = "application/health+json"
@@ -30,6 +31,7 @@ def dependencies(manager: ServiceAvailabilityManager, now: float, *, internal: b
             "status": _STATUS[state.status],
             "observedValue": state.status.value,
             **_times(state, now),
+            **_planned(state),
         }
         if internal:
             check |= {
@@ -39,6 +41,8 @@ def dependencies(manager: ServiceAvailabilityManager, now: float, *, internal: b
                 "owner": service.owner,
                 "runbook": service.runbook,
                 "revision": state.revision,
+                "observed": manager.observed(name).status.value,
+                "plans": state.plans,
             }
         checks[f"{name}:availability"] = [check]
         if state.status is Status.DOWN and service.is_critical:
@@ -54,6 +58,11 @@ def dependencies(manager: ServiceAvailabilityManager, now: float, *, internal: b
         "checks": checks,
     }
     return (503 if worst == "fail" else 200), document
+
+
+def _planned(state: ServiceState) -> dict[str, Any]:
+    """The planned work that is on or comes next, as everybody may know it; nothing if there is none."""
+    return {"planned": notices.planned_view(state.planned)} if state.planned else {}
 
 
 def _times(state: ServiceState, now: float) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from broadcaster.domain.model import FeedState, Position, Snapshot
 from broadcaster.manager.manager import (
     Change,
     FeedChanged,
+    PlanChanged,
     ServiceAvailabilityManager,
     ServiceChanged,
     SnapshotReplaced,
@@ -144,7 +145,9 @@ class Hub:
                 )
                 for number in range(REJECTIONS)
             ]
-            cached.closing = closing.UNAVAILABLE.with_reason(notices.closing_reason(manager.catalogue, admission))
+            cached.closing = closing.UNAVAILABLE.with_reason(
+                notices.closing_reason(manager.catalogue, admission, manager.snapshot, self._clock())
+            )
             cached.snapshot = manager.snapshot
         return random.choice(cached.frames), cached.closing  # noqa: S311
 
@@ -167,6 +170,9 @@ class Hub:
                             incident=change.incident,
                         )
                     )
+            case PlanChanged(change=planned):
+                if catalogue.is_announced(planned.service):
+                    self.broadcast(notices.plan_notice(catalogue, change.before, change.after, planned))
             case SnapshotReplaced(after=after):
                 self.broadcast(notices.snapshot_message(catalogue, after, self._manager.feed_state, now))
             case FeedChanged(state=state):

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from broadcaster.domain.model import FeedState, Status
+from broadcaster.domain.model import FeedState, PlanKind, Status
 from broadcaster.manager.manager import ServiceAvailabilityManager
 
 
@@ -61,11 +61,18 @@ class NodeCollector(Collector):
         services = GaugeMetricFamily(
             "broadcaster_service_status", "1 for a service's present status", labels=["service", "status"]
         )
+        plans = GaugeMetricFamily(
+            "broadcaster_service_plan", "1 while such a plan is on: no reason to alert", labels=["service", "plan"]
+        )
         for name in self._manager.catalogue.services:
             now = self._manager.status(name)
             for status in Status:
                 services.add_metric([name, status.value], float(status is now))
+            held = self._manager.state(name)
+            plans.add_metric([name, PlanKind.MAINTENANCE.value], float(held.maintenance is not None))
+            plans.add_metric([name, PlanKind.OVERRIDE.value], float(held.override is not None))
         yield services
+        yield plans
 
 
 def registry_for(collector: NodeCollector) -> CollectorRegistry:

@@ -20,9 +20,19 @@ VERSION = 1
 SUBPROTOCOL = "availability.v1"
 
 
+class PlannedView(msgspec.Struct, frozen=True, kw_only=True):
+    """Planned work on a service, which is on (``has_begun``) or to come. ``reason`` may be empty."""
+
+    starts_at: datetime
+    until: datetime
+    reason: str = ""
+    has_begun: bool = False
+
+
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """A service as everybody may see it. ``since`` is None as long as nothing is known; ``caused_by`` names the
-    services whose failure explains this one's."""
+    services whose failure explains this one's; ``planned`` is the planned work that is on, or else the
+    next, and absent without any."""
 
     name: str
     title: str
@@ -31,6 +41,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     category: Category | None = None
     caused_by: tuple[str, ...] = ()
+    planned: PlannedView | msgspec.UnsetType = msgspec.UNSET
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +99,17 @@ class Notice(Message, frozen=True, kw_only=True, tag="notice"):
     quiet: bool = False
 
 
+class PlanNotice(Message, frozen=True, kw_only=True, tag="planned"):
+    """Planned work on a service was announced, began, or is over; the service's state is what it was. A ``quiet`` one
+    moves the state on and is not to be shown."""
+
+    position: Position
+    at: datetime
+    service: ServiceView
+    text: str = ""
+    quiet: bool = False
+
+
 class FeedNotice(Message, frozen=True, kw_only=True, tag="feed"):
     """The freshness of the node's knowledge changed."""
 
@@ -116,7 +138,7 @@ class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
     retry_after_ms: int = 0
 
 
-AnyMessage = Welcome | SnapshotMessage | Notice | FeedNotice | Rejected | Goodbye
+AnyMessage = Welcome | SnapshotMessage | Notice | PlanNotice | FeedNotice | Rejected | Goodbye
 
 
 def timestamp(at: float) -> datetime:

@@ -7,15 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from msgspec import UNSET
+
 from broadcaster.domain.admission import Admission
 from broadcaster.domain.features import FeatureState, FeatureStatus, feature_states, roots
-from broadcaster.domain.model import Catalogue, Category, EventKind, FeedState, Service, Snapshot, Status
+from broadcaster.domain.model import (
+    Catalogue,
+    Category,
+    EventKind,
+    FeedState,
+    Plan,
+    PlanAction,
+    PlanChange,
+    PlanKind,
+    Service,
+    ServiceState,
+    Snapshot,
+    Status,
+)
 from broadcaster.protocol.closing import fit_reason
 from broadcaster.protocol.messages import (
     FeatureView,
     FeedNotice,
     Goodbye,
     Notice,
+    PlannedView,
+    PlanNotice,
     Rejected,
     ServiceView,
     SnapshotMessage,
@@ -50,6 +67,13 @@ _REASONED_TEXTS = {
     (EventKind.DEGRADED, Category.QUOTA): "{title} is limited right now because many requests are being made.",
 }
 
+_STILL_TEXTS = {Status.DOWN: "It is still unavailable.", Status.DEGRADED: "It is still slow or unreliable."}
+
+_PLANNED_TEXTS = {
+    EventKind.DOWN: "{title} is unavailable because of planned work until {until}.",
+    EventKind.DEGRADED: "{title} is limited because of planned work until {until}.",
+}
+
 _FEED_TEXTS = {
     FeedState.LIVE: "Status is up to date again.",
     FeedState.UNWATCHED: "Status is not being watched right now; what you see may be out of date.",
@@ -77,6 +101,14 @@ def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> Service
         since=timestamp(state.since) if state.since else None,
         category=public_category(state.category),
         caused_by=tuple(each for each in state.caused_by if catalogue.is_announced(each)),
+        planned=planned_view(state.planned) if state.planned else UNSET,
+    )
+
+
+def planned_view(plan: Plan) -> PlannedView:
+    """Planned work as everybody may see it."""
+    return PlannedView(
+        starts_at=timestamp(plan.starts_at), until=timestamp(plan.until), reason=plan.reason, has_begun=plan.has_begun
     )
 
 
@@ -94,7 +126,7 @@ def welcome(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: floa
         feed=feed,
         services=services,
         features=features,
-        text=_summary(services, features, feed),
+        text=_summary(services, features, feed, now),
     )
 
 
@@ -107,7 +139,7 @@ def snapshot_message(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, 
         feed=feed,
         services=services,
         features=features,
-        text=_summary(services, features, feed),
+        text=_summary(services, features, feed, now),
     )
 
 
@@ -124,8 +156,8 @@ def notice(
     """One change of an announced service, with the features whose state it changes.
 
     A failure that another one explains, which was told, is told only by what it takes from users; if that is nothing,
-    the notice is quiet. So is the first good observation of a service (``up``): nobody was told otherwise. Recoveries
-    are never quiet.
+    the notice is quiet. So is the first good observation of a service (``up``): nobody was told otherwise; and what is
+    observed while an override says otherwise. Recoveries are never quiet.
     """
     was, now = feature_states(catalogue, before), feature_states(catalogue, after)
     changed = [state for name, state in now.items() if state != was[name]]
@@ -133,9 +165,11 @@ def notice(
         catalogue.is_announced(name) and name != service for name in after.state(service).caused_by
     )
     takes_nothing = all(state.status is was[state.feature].status for state in changed)
-    quiet = kind is EventKind.UP or (is_explained and takes_nothing)
+    state = after.state(service)
+    is_overridden = state.override is not None and state.status is before.status(service)
+    quiet = kind is EventKind.UP or is_overridden or (is_explained and takes_nothing)
     views = tuple(_feature_view(catalogue, state) for state in changed)
-    text = "" if quiet else _service_text(catalogue, after, kind, service)
+    text = "" if quiet else _service_text(catalogue, after, kind, service, at)
     if is_explained and not quiet:
         text = " ".join(view.text for view in views if view.status in _REDUCED and view.text) or text
     return Notice(
@@ -151,6 +185,21 @@ def notice(
     )
 
 
+def plan_notice(catalogue: Catalogue, before: Snapshot, after: Snapshot, change: PlanChange) -> PlanNotice:
+    """A change of plans that leaves the service's status as it is; quiet where users lose and learn nothing by it."""
+    service, plan = catalogue.services[change.service], change.plan
+    text = ""
+    if plan.kind is PlanKind.MAINTENANCE:
+        text = _plan_text(service, after.state(change.service), change)
+    return PlanNotice(
+        position=after.position,
+        at=timestamp(change.at),
+        service=service_view(catalogue, after, change.service),
+        text=text,
+        quiet=not text,
+    )
+
+
 def feed_notice(state: FeedState, now: float) -> FeedNotice:
     """How fresh the node's knowledge is, from now on."""
     return FeedNotice(at=timestamp(now), feed=state, text=_FEED_TEXTS[state])
@@ -163,7 +212,7 @@ def rejected(
     features = tuple(_feature_view(catalogue, state) for state in admission.features)
     works = [view.title for view in features if view.status is FeatureStatus.AVAILABLE]
     it = "it" if len(admission.causes) == 1 else "them"
-    sentences = [f"{_unavailable(catalogue, snapshot, admission.causes)}, and we cannot connect you without {it}."]
+    sentences = [f"{_unavailable(catalogue, snapshot, admission.causes, now)}, and we cannot connect you without {it}."]
     if works:
         sentences.append(f"Still working: {_listed(works)}.")
     sentences.append(f"Please try again in {_seconds(retry_after_ms)}.")
@@ -177,13 +226,19 @@ def rejected(
     )
 
 
-def closing_reason(catalogue: Catalogue, admission: Admission) -> str:
+def closing_reason(catalogue: Catalogue, admission: Admission, snapshot: Snapshot, now: float) -> str:
     """The reason of close 1011: at most 123 bytes, and still a sentence."""
-    full = f"{_subject(catalogue, admission.causes)} unavailable; please retry in a few seconds"
-    if fit_reason(full) == full or len(admission.causes) < 2:
+    causes = admission.causes
+    planned = all(snapshot.state(name).maintenance for name in causes)
+    full = (
+        _unavailable(catalogue, snapshot, causes, now)
+        if planned
+        else f"{_subject(catalogue, causes)} unavailable; please retry in a few seconds"
+    )
+    if fit_reason(full) == full or len(causes) < 2:
         return fit_reason(full)
-    title = _title_of(catalogue, admission.causes[0])
-    return fit_reason(f"{title} and {len(admission.causes) - 1} more are unavailable; please retry in a few seconds")
+    why = " because of planned work" if planned else "; please retry in a few seconds"
+    return fit_reason(f"{_title_of(catalogue, causes[0])} and {len(causes) - 1} more are unavailable{why}")
 
 
 def goodbye(now: float, retry_after_ms: int) -> Goodbye:
@@ -213,39 +268,86 @@ def _feature_view(catalogue: Catalogue, state: FeatureState) -> FeatureView:
     )
 
 
-def _service_text(catalogue: Catalogue, snapshot: Snapshot, kind: EventKind, name: str) -> str:
-    service = catalogue.services[name]
+def _service_text(catalogue: Catalogue, snapshot: Snapshot, kind: EventKind, name: str, at: float) -> str:
+    service, state = catalogue.services[name], snapshot.state(name)
+    if state.override is not None:
+        return _sentences(
+            service.texts.get(kind.value) or _SERVICE_TEXTS[kind].format(title=_title(service)), state.override.reason
+        )
+    if state.maintenance is not None and kind in _PLANNED_TEXTS:
+        return _PLANNED_TEXTS[kind].format(title=_title(service), until=moment(state.maintenance.until, at))
     own = service.texts.get(kind.value)
     if own:
         return own
     causes = roots(catalogue, snapshot, [name])
     if kind in (EventKind.DOWN, EventKind.DEGRADED) and causes != (name,):
-        return f"{_title(service)} is affected: {_unavailable(catalogue, snapshot, causes)}."
-    category = public_category(snapshot.state(name).category)
+        return f"{_title(service)} is affected: {_unavailable(catalogue, snapshot, causes, at)}."
+    category = public_category(state.category)
     text = _SERVICE_TEXTS[kind] if category is None else _REASONED_TEXTS.get((kind, category), _SERVICE_TEXTS[kind])
     return text.format(title=_title(service))
 
 
-def _summary(services: Iterable[ServiceView], features: Iterable[FeatureView], feed: FeedState) -> str:
-    """One sentence a reduced feature; services that are unwell are named only if no feature tells of it."""
+def _summary(services: Sequence[ServiceView], features: Iterable[FeatureView], feed: FeedState, now: float) -> str:
+    """One sentence a reduced feature; services that are unwell are named only if no feature tells of it. Planned work
+    that is on is told in any case."""
+    planned = [view for view in services if view.planned and view.planned.has_begun]
     sentences = [view.text for view in features if view.status in _REDUCED]
     if not sentences:
-        unwell = [view for view in services if view.status in (Status.DOWN, Status.DEGRADED)]
+        unwell = [view for view in services if view.status in (Status.DOWN, Status.DEGRADED) and view not in planned]
         ours = [view.title for view in unwell if view.category is Category.INTERNAL]
         theirs = [view.title for view in unwell if view.category is not Category.INTERNAL]
         if theirs:
             sentences.append(f"{_listed(theirs)} {_be(theirs)} having problems right now.")
         if ours:
             sentences.append(f"{_listed(ours)} {_be(ours)} affected by a problem on our side.")
+    if planned:
+        until = max(view.planned.until for view in planned if view.planned).timestamp()
+        sentences.append(f"Planned work on {_listed([view.title for view in planned])} until {moment(until, now)}.")
     if feed is not FeedState.LIVE:
         sentences.append(_FEED_TEXTS[feed])
     return " ".join(sentences)
 
 
-def _unavailable(catalogue: Catalogue, snapshot: Snapshot, names: Sequence[str]) -> str:
-    """That these are unavailable, and whose problem it is where that of all of them is ours. Without a full stop."""
+def _unavailable(catalogue: Catalogue, snapshot: Snapshot, names: Sequence[str], at: float) -> str:
+    """That these are unavailable, and why: planned work on all of them, or a problem of ours. Without a full stop."""
+    planned = [snapshot.state(name).maintenance for name in names]
+    if all(planned):
+        until = moment(max(plan.until for plan in planned if plan), at)
+        return f"{_subject(catalogue, names)} unavailable because of planned work until {until}"
     is_ours = all(public_category(snapshot.state(name).category) is Category.INTERNAL for name in names)
     return f"{_subject(catalogue, names)} unavailable{' because of a problem on our side' if is_ours else ''}"
+
+
+def _plan_text(service: Service, state: ServiceState, change: PlanChange) -> str:
+    """What users are told of planned work; '' while other planned work goes on that they know of."""
+    plan, title, at = change.plan, _title(service), change.at
+    on = state.maintenance
+    if change.action in (PlanAction.ENDED, PlanAction.EXPIRED):
+        if not plan.has_begun:
+            return f"Planned work on {title} was called off."
+        if on is not None:
+            return ""
+        still = _STILL_TEXTS.get(state.status, "")
+        return _sentences(f"Planned work on {title} is over.", still)
+    if plan.has_begun:
+        if on is not None and on != plan:
+            return ""
+        return _sentences(f"Planned work on {title} until {moment(plan.until, at)}.", plan.reason)
+    from_, until = moment(plan.starts_at, at), moment(plan.until, plan.starts_at)
+    return _sentences(f"Planned work on {title}: {from_} to {until}.", plan.reason)
+
+
+def moment(at: float, now: float) -> str:
+    """A time as people read it, with its day where that is not today's: ``14:00 UTC``, ``25 Nov, 14:00 UTC``."""
+    then = timestamp(at)
+    day = "" if then.date() == timestamp(now).date() else f"{then.day} {then:%b}, "
+    return f"{day}{then:%H:%M} UTC"
+
+
+def _sentences(*parts: str) -> str:
+    """Sentences in a row; one that lacks its full stop gets it."""
+    said = (part.strip() for part in parts)
+    return " ".join(part if part[-1] in ".!?" else f"{part}." for part in said if part)
 
 
 def _subject(catalogue: Catalogue, names: Iterable[str]) -> str:

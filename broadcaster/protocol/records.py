@@ -1,7 +1,7 @@
 """What workers, nodes and operators tell each other through the carrier: records of the feed, as JSON.
 
-The Lua scripts write ``position`` into a transition, so the field order of the encoded text does not matter, but its
-names do. The same rules of change hold as for messages: new fields have defaults, types never change.
+The Lua scripts write the place (epoch and revision) into a record, so the field order of the encoded text does not
+matter, but its names do. The same rules of change hold as for messages: new fields have defaults, types never change.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ from collections.abc import Mapping
 
 import msgspec
 
-from broadcaster.domain.model import Category, EventKind, Position, ServiceState, Status, Transition
+from broadcaster.domain.model import (
+    Category,
+    EventKind,
+    Plan,
+    PlanAction,
+    PlanChange,
+    Position,
+    ServiceState,
+    Status,
+    Transition,
+)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -35,7 +45,7 @@ class TransitionRecord(Record, frozen=True, kw_only=True, tag="transition"):
     caused_by: tuple[str, ...] = ()
     incident: str = ""
 
-    def transition(self) -> Transition:
+    def entry(self) -> Transition:
         return Transition(
             position=Position(self.epoch, self.revision),
             service=self.service,
@@ -48,6 +58,31 @@ class TransitionRecord(Record, frozen=True, kw_only=True, tag="transition"):
             latency=self.latency,
             caused_by=self.caused_by,
             incident=self.incident,
+        )
+
+
+class PlanRecord(Record, frozen=True, kw_only=True, tag="plan"):
+    """A committed change of a service's plans, as published and as kept in the stream: what became of ``plan``, and
+    all that the service has after it."""
+
+    epoch: str
+    revision: int
+    service: str
+    at: float
+    action: PlanAction
+    plan: Plan
+    by: str
+    plans: tuple[Plan, ...] = ()
+
+    def entry(self) -> PlanChange:
+        return PlanChange(
+            position=Position(self.epoch, self.revision),
+            service=self.service,
+            at=self.at,
+            action=self.action,
+            plan=self.plan,
+            by=self.by,
+            plans=self.plans,
         )
 
 
@@ -72,7 +107,7 @@ class SeedRecord(Record, frozen=True, kw_only=True, tag="seed"):
     reason: str = ""
 
 
-AnyRecord = TransitionRecord | HeartbeatRecord | SeedRecord
+AnyRecord = TransitionRecord | PlanRecord | HeartbeatRecord | SeedRecord
 
 
 class StateRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +123,7 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True):
     latency: float | None = None
     caused_by: tuple[str, ...] = ()
     incident: str = ""
+    plans: tuple[Plan, ...] = ()
 
     def state(self, service: str, observed_at: float | None) -> ServiceState:
         return ServiceState(
@@ -101,4 +137,5 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True):
             latency=self.latency,
             caused_by=self.caused_by,
             incident=self.incident,
+            plans=self.plans,
         )

@@ -1,8 +1,8 @@
 """The seam to the carrier: what a store promises. One contract suite runs over every implementation.
 
-Order and atomicity: transitions have one order, their positions. A commit is visible in the snapshot, in the
-history and on the channel together or not at all. Everything published while a subscription is open and the carrier
-is healthy reaches it, in order; a subscription that lost anything raises instead of going on.
+Order and atomicity: transitions and changes of plans have one order, their positions. A commit is visible in the
+snapshot, in the history and on the channel together or not at all. Everything published while a subscription is open
+and the carrier is healthy reaches it, in order; a subscription that lost anything raises instead of going on.
 
 Errors: every method raises StoreUnavailable when the carrier does not answer in time, and StoreCorrupted when it
 answers with something unreadable. Cancelling any of them leaves the store usable; a cancelled commit may or may
@@ -20,7 +20,8 @@ import msgspec
 
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.evidence import Report
-from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.domain.model import Entry, Position, ServiceState, Snapshot
+from broadcaster.domain.plans import PlanDecision
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol.records import AnyRecord
 
@@ -103,7 +104,13 @@ class Store(Protocol):
         ...
 
     async def commit(
-        self, decision: Decision, *, commit: str, expected_revision: int, known: Position, fence: Fence | None = None
+        self,
+        decision: Decision | PlanDecision,
+        *,
+        commit: str,
+        expected_revision: int,
+        known: Position,
+        fence: Fence | None = None,
     ) -> Written:
         """Records and announces one decision, if the service still stands at ``expected_revision``.
 
@@ -165,12 +172,12 @@ class Store(Protocol):
         """
         ...
 
-    async def replay(self, after: Position) -> list[Transition] | None:
-        """The transitions after a position up to now, without a gap; None if they are not all there any more."""
+    async def replay(self, after: Position) -> list[Entry] | None:
+        """What was committed after a position up to now, without a gap; None if they are not all there any more."""
         ...
 
-    async def history(self, limit: int = 1000) -> list[Transition]:
-        """The latest transitions that are kept, oldest first."""
+    async def history(self, limit: int = 1000) -> list[Entry]:
+        """The latest that was committed, as far as it is kept, oldest first."""
         ...
 
     def subscribe(self) -> AbstractAsyncContextManager[Subscription]:

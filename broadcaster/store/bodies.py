@@ -7,29 +7,49 @@ from collections.abc import Mapping
 import msgspec
 
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import ServiceState, Status
-from broadcaster.protocol.records import HeartbeatRecord, SeedRecord, StateRecord, TransitionRecord
+from broadcaster.domain.model import Position, ServiceState, Status
+from broadcaster.domain.plans import PlanDecision
+from broadcaster.protocol.records import HeartbeatRecord, PlanRecord, SeedRecord, StateRecord, TransitionRecord
 
 _PLACE = ("type", "epoch", "revision")
 
 
-def transition_body(decision: Decision) -> bytes:
-    return _body(
-        TransitionRecord(
-            epoch="",
-            revision=0,
+def entry_record(
+    decision: Decision | PlanDecision,
+    position: Position = Position(),  # noqa: B008 - it is frozen
+) -> TransitionRecord | PlanRecord:
+    """What a decision is recorded and announced as."""
+    if isinstance(decision, PlanDecision):
+        return PlanRecord(
+            epoch=position.epoch,
+            revision=position.revision,
             service=decision.service,
-            kind=decision.kind,
-            previous=decision.previous,
-            status=decision.status,
             at=decision.at,
-            category=decision.category,
-            detail=decision.detail,
-            latency=decision.latency,
-            caused_by=decision.caused_by,
-            incident=decision.incident,
+            action=decision.step.action,
+            plan=decision.step.plan,
+            by=decision.by,
+            plans=decision.plans,
         )
+    return TransitionRecord(
+        epoch=position.epoch,
+        revision=position.revision,
+        service=decision.service,
+        kind=decision.kind,
+        previous=decision.previous,
+        status=decision.status,
+        at=decision.at,
+        category=decision.category,
+        detail=decision.detail,
+        latency=decision.latency,
+        caused_by=decision.caused_by,
+        incident=decision.incident,
     )
+
+
+def entry_body(decision: Decision | PlanDecision) -> tuple[str, bytes]:
+    """The record's type, and the rest of it."""
+    record = entry_record(decision)
+    return str(record.__struct_config__.tag), _body(record)
 
 
 def state_body(of: Decision | ServiceState, commit: str) -> bytes:
@@ -44,6 +64,7 @@ def state_body(of: Decision | ServiceState, commit: str) -> bytes:
             latency=of.latency,
             caused_by=of.caused_by,
             incident=of.incident if of.status in (Status.DOWN, Status.DEGRADED) else "",
+            plans=of.plans,
         )
     )
 

@@ -19,9 +19,9 @@ import structlog
 
 from broadcaster.config.settings import FeedSettings
 from broadcaster.domain.errors import StoreError, StoreUnavailable
-from broadcaster.domain.model import FeedState, Position, Snapshot, Transition
+from broadcaster.domain.model import Entry, FeedState, PlanChange, Position, Snapshot, Transition
 from broadcaster.domain.replica import Applied, Replica
-from broadcaster.protocol.records import AnyRecord, HeartbeatRecord, SeedRecord, TransitionRecord
+from broadcaster.protocol.records import AnyRecord, HeartbeatRecord, PlanRecord, SeedRecord, TransitionRecord
 from broadcaster.store.base import Reading, Store, Subscription
 
 log = structlog.get_logger()
@@ -45,6 +45,14 @@ class Transitioned(msgspec.Struct, frozen=True, kw_only=True):
     after: Snapshot
 
 
+class Replanned(msgspec.Struct, frozen=True, kw_only=True):
+    """The next change of plans in the order: each comes exactly once."""
+
+    change: PlanChange
+    before: Snapshot
+    after: Snapshot
+
+
 class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     """The replica was loaded anew: the first time, for a new epoch, or over a gap that could not be replayed.
 
@@ -63,7 +71,7 @@ class StateChanged(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-Update = Transitioned | Replaced | StateChanged
+Update = Transitioned | Replanned | Replaced | StateChanged
 
 
 class Feed:
@@ -157,8 +165,8 @@ class Feed:
         if mine.epoch and mine.epoch == snapshot.position.epoch and mine.revision < snapshot.position.revision:
             missed = await self._store.replay(mine)
             if missed is not None:
-                for transition in missed:
-                    for update in self._apply(transition):
+                for entry in missed:
+                    for update in self._apply(entry):
                         yield update
                 self._replica.observe(
                     {n: s.observed_at for n, s in snapshot.services.items() if s.observed_at is not None}
@@ -207,12 +215,12 @@ class Feed:
 
     async def _take(self, record: AnyRecord) -> AsyncGenerator[Update, None]:
         match record:
-            case TransitionRecord():
-                transition = record.transition()
-                if transition.position.epoch == self._replica.position.epoch and (
-                    transition.position.revision <= self._replica.position.revision + 1
+            case TransitionRecord() | PlanRecord():
+                entry = record.entry()
+                if entry.position.epoch == self._replica.position.epoch and (
+                    entry.position.revision <= self._replica.position.revision + 1
                 ):
-                    for update in self._apply(transition):
+                    for update in self._apply(entry):
                         yield update
                     return
                 async for update in self._resync():
@@ -229,11 +237,14 @@ class Feed:
                 async for update in self._resync():
                     yield update
 
-    def _apply(self, transition: Transition) -> list[Update]:
+    def _apply(self, entry: Entry) -> list[Update]:
         before = self._replica.snapshot
-        if self._replica.apply(transition) is not Applied.APPLIED:
+        if self._replica.apply(entry) is not Applied.APPLIED:
             return []
-        return [Transitioned(transition=transition, before=before, after=self._replica.snapshot)]
+        after = self._replica.snapshot
+        if isinstance(entry, PlanChange):
+            return [Replanned(change=entry, before=before, after=after)]
+        return [Transitioned(transition=entry, before=before, after=after)]
 
     async def _resync(self) -> AsyncGenerator[Update, None]:
         """A gap or a new epoch. What is read is at least as new as the record that showed it."""

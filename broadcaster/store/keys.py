@@ -26,7 +26,7 @@ class Keys:
         self.meta = f"{prefix}:meta"  # hash: epoch, revision, heartbeat
         self.states = f"{prefix}:states"  # hash: service -> StateRecord
         self.observed = f"{prefix}:observed"  # hash: service -> Unix seconds of the last observation
-        self.stream = f"{prefix}:stream"  # stream: id <revision>-0, field "r" -> TransitionRecord
+        self.stream = f"{prefix}:stream"  # stream: id <revision>-0, field "r" -> TransitionRecord or PlanRecord
         self.workers = f"{prefix}:workers"  # hash: worker -> Unix seconds of its last sign of life, presence
         self.leases = f"{prefix}:leases"  # hash: service -> token, worker; ":token" -> the last token given out
         self.detection = f"{prefix}:detection"  # hash: service -> DetectorState, for whoever takes over

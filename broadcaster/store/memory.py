@@ -18,16 +18,17 @@ import msgspec
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreUnavailable
 from broadcaster.domain.evidence import Report
-from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.domain.model import Entry, Position, ServiceState, Snapshot
+from broadcaster.domain.plans import PlanDecision
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol.records import (
     AnyRecord,
     HeartbeatRecord,
     SeedRecord,
     StateRecord,
-    TransitionRecord,
 )
 from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
+from broadcaster.store.bodies import entry_record
 
 
 class MemoryStore:
@@ -39,7 +40,7 @@ class MemoryStore:
         self._position = Position()
         self._states: dict[str, StateRecord] = {}
         self._observed: dict[str, float] = {}
-        self._stream: list[Transition] = []
+        self._stream: list[Entry] = []
         self._heartbeat_at: float | None = None
         self._workers: dict[str, tuple[float, Presence]] = {}
         self._leases: dict[str, tuple[int, str]] = {}
@@ -123,7 +124,13 @@ class MemoryStore:
         return (await self.read()).snapshot
 
     async def commit(
-        self, decision: Decision, *, commit: str, expected_revision: int, known: Position, fence: Fence | None = None
+        self,
+        decision: Decision | PlanDecision,
+        *,
+        commit: str,
+        expected_revision: int,
+        known: Position,
+        fence: Fence | None = None,
     ) -> Written:
         self._reach()
         held = self._states.get(decision.service)
@@ -145,23 +152,13 @@ class MemoryStore:
         ):
             return Written(outcome=Outcome.UNLEASED, position=self._position, state=state)
         self._position = Position(self._position.epoch, self._position.revision + 1)
-        record = TransitionRecord(
-            epoch=self._position.epoch,
-            revision=self._position.revision,
-            service=decision.service,
-            kind=decision.kind,
-            previous=decision.previous,
-            status=decision.status,
-            at=decision.at,
-            category=decision.category,
-            detail=decision.detail,
-            latency=decision.latency,
-            caused_by=decision.caused_by,
-            incident=decision.incident,
-        )
-        self._states[decision.service] = _held(record.transition().state(), self._position.revision, commit)
-        self._observed[decision.service] = decision.at
-        self._stream = [*self._stream, record.transition()][-self._stream_length :]
+        record = entry_record(decision, self._position)
+        after = record.entry().state(state or ServiceState(service=decision.service))
+        after = msgspec.structs.replace(after, plans=decision.plans)
+        self._states[decision.service] = _held(after, self._position.revision, commit)
+        if isinstance(decision, Decision):
+            self._observed[decision.service] = decision.at
+        self._stream = [*self._stream, record.entry()][-self._stream_length :]
         self._publish(record)
         return Written(outcome=Outcome.DONE, position=self._position)
 
@@ -273,16 +270,16 @@ class MemoryStore:
         self._publish(SeedRecord(epoch=epoch, revision=self._position.revision, worker=worker, at=now, reason=reason))
         return Written(outcome=Outcome.DONE, position=self._position)
 
-    async def replay(self, after: Position) -> list[Transition] | None:
+    async def replay(self, after: Position) -> list[Entry] | None:
         self._reach()
         if after.epoch != self._position.epoch:
             return None
-        transitions = [each for each in self._stream if each.position.revision > after.revision]
-        revisions = [each.position.revision for each in transitions]
+        found = [each for each in self._stream if each.position.revision > after.revision]
+        revisions = [each.position.revision for each in found]
         complete = revisions == list(range(after.revision + 1, self._position.revision + 1))
-        return transitions if complete else None
+        return found if complete else None
 
-    async def history(self, limit: int = 1000) -> list[Transition]:
+    async def history(self, limit: int = 1000) -> list[Entry]:
         self._reach()
         return self._stream[-limit:]
 

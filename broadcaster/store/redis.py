@@ -22,12 +22,13 @@ from broadcaster.cancellation import insisting
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import ProtocolError, StoreCorrupted, StoreError, StoreUnavailable
 from broadcaster.domain.evidence import Report
-from broadcaster.domain.model import Position, ServiceState, Snapshot, Transition
+from broadcaster.domain.model import Entry, Position, ServiceState, Snapshot
+from broadcaster.domain.plans import PlanDecision
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol import codec
-from broadcaster.protocol.records import AnyRecord, TransitionRecord
+from broadcaster.protocol.records import AnyRecord, PlanRecord, TransitionRecord
 from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
-from broadcaster.store.bodies import heartbeat_body, seed_body, state_body, transition_body
+from broadcaster.store.bodies import entry_body, heartbeat_body, seed_body, state_body
 from broadcaster.store.keys import Keys
 
 log = structlog.get_logger()
@@ -115,9 +116,17 @@ class RedisStore:
         return (await self.read()).snapshot
 
     async def commit(
-        self, decision: Decision, *, commit: str, expected_revision: int, known: Position, fence: Fence | None = None
+        self,
+        decision: Decision | PlanDecision,
+        *,
+        commit: str,
+        expected_revision: int,
+        known: Position,
+        fence: Fence | None = None,
     ) -> Written:
         keys = self._keys
+        kind, record = entry_body(decision)
+        after = decision if isinstance(decision, Decision) else decision.state
         return await self._run(
             self._commit,
             [keys.meta, keys.states, keys.stream, keys.observed, keys.leases, keys.workers],
@@ -128,11 +137,12 @@ class RedisStore:
                 commit,
                 known.epoch,
                 known.revision,
-                transition_body(decision),
-                state_body(decision, commit),
+                record,
+                state_body(after, commit),
                 self._stream_length,
-                repr(decision.at),
+                repr(decision.at) if after is decision else "",
                 *((fence.worker, fence.token, fence.ttl) if fence else ("", "", 0)),
+                kind,
             ],
             service=decision.service,
         )
@@ -252,7 +262,7 @@ class RedisStore:
             [keys.channel, replaces.epoch, replaces.revision, epoch, seed_body(worker, now, reason), *triples],
         )
 
-    async def replay(self, after: Position) -> list[Transition] | None:
+    async def replay(self, after: Position) -> list[Entry] | None:
         async with self._deadline():
             pipe = self._client.pipeline(transaction=True)
             pipe.hmget(self._keys.meta, ["epoch", "revision"])
@@ -261,16 +271,16 @@ class RedisStore:
         if epoch is None or epoch.decode() != after.epoch:
             return None
         with _readable():
-            transitions = [_transition(fields) for _, fields in entries]
-            revisions = [each.position.revision for each in transitions]
+            found = [_entry(fields) for _, fields in entries]
+            revisions = [each.position.revision for each in found]
             complete = revisions == list(range(after.revision + 1, int(revision) + 1))
-        return transitions if complete else None
+        return found if complete else None
 
-    async def history(self, limit: int = 1000) -> list[Transition]:
+    async def history(self, limit: int = 1000) -> list[Entry]:
         async with self._deadline():
             entries: Any = await self._client.xrevrange(self._keys.stream, "+", "-", count=limit)
         with _readable():
-            return [_transition(fields) for _, fields in reversed(entries)]
+            return [_entry(fields) for _, fields in reversed(entries)]
 
     def subscribe(self) -> AbstractAsyncContextManager[Subscription]:
         return self._subscribed()
@@ -407,11 +417,11 @@ def _detection(service: bytes, raw: bytes) -> DetectorState | None:
         return None
 
 
-def _transition(fields: Mapping[bytes, bytes]) -> Transition:
+def _entry(fields: Mapping[bytes, bytes]) -> Entry:
     record = codec.decode_record(fields[b"r"])
-    if not isinstance(record, TransitionRecord):
+    if not isinstance(record, TransitionRecord | PlanRecord):
         raise ProtocolError(f"a {type(record).__name__} in the stream")
-    return record.transition()
+    return record.entry()
 
 
 @functools.cache

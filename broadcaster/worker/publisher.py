@@ -213,6 +213,7 @@ class Publisher:
             pending.decision,
             previous=state.status,
             kind=event_kind(state.status, pending.decision.status),
+            plans=state.plans,
         )
         decision = attribute(decision, self._known, self._depends_on)
         written = await self._store.commit(
@@ -286,9 +287,11 @@ class Publisher:
             if service not in self._pending:
                 self._on_adopted(service, self._known.status(service))
 
-    def _grounds(self, service: str) -> Position:
-        """What a conclusion starts from: the service's state, as epoch and revision."""
-        return Position(self._known.position.epoch, self._known.state(service).revision)
+    def _grounds(self, service: str) -> tuple[str, Status, float]:
+        """What a conclusion starts from: the epoch, and the service's status with its beginning. Its revision moves
+        with its plans as well, which take no conclusion's grounds away."""
+        state = self._known.state(service)
+        return self._known.position.epoch, state.status, state.since
 
     def _remember(self, decision: Decision, position: Position) -> None:
         held = self._known.state(decision.service)
@@ -343,4 +346,4 @@ class _Pending(msgspec.Struct, frozen=True, kw_only=True):
 
     decision: Decision
     commit: str
-    grounds: Position
+    grounds: tuple[str, Status, float]

@@ -22,10 +22,12 @@ from broadcaster.domain.errors import StoreError
 from broadcaster.domain.evidence import least_gap
 from broadcaster.domain.incidents import components, dependencies
 from broadcaster.domain.model import Observation, Status, event_kind
+from broadcaster.domain.plans import advance
 from broadcaster.domain.quorum import Vote, told
 from broadcaster.probes.base import Probe
 from broadcaster.probes.registry import make_probe
 from broadcaster.store.base import Presence, Store
+from broadcaster.store.planning import change_plans
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.detector import Detector
 from broadcaster.worker.evidence import Evidence
@@ -120,6 +122,7 @@ class Worker:
     ) -> None:
         self.name = name or make_name()
         self._settings = settings
+        self._store = store
         self._make_probe = make_probe
         self._on_start = on_start
         self._throttle = Throttle(at_once=settings.worker.max_probes, rate=settings.worker.host_rate)
@@ -215,6 +218,16 @@ class Worker:
             await self._observers.withdraw()
         else:
             await self._observers.beat(time.time())
+
+        await self._advance_plans(time.time())
+
+    async def _advance_plans(self, now: float) -> None:
+        """Announces plans of what is owned that begin and end."""
+        for service in self._leases.held:
+            if advance(self._publisher.known.state(service).plans, now) is None:
+                continue
+            while step := await change_plans(self._store, service, lambda plans: advance(plans, now), at=now, by=""):
+                log.info("plan", service=service, action=step.action.value, kind=step.plan.kind.value, by=step.plan.by)
 
     def _is_voted_on(self, service: str) -> bool:
         return self._settings.services[service].observers > 1

@@ -71,7 +71,7 @@ async def test_a_commit_is_recorded_and_announced_together(store: Store) -> None
     assert written.outcome is Outcome.DONE
     assert written.position == Position("e1", 1)
     assert isinstance(published, TransitionRecord)
-    transition = published.transition()
+    transition = published.entry()
     assert transition.position == Position("e1", 1)
     assert (transition.service, transition.status, transition.detail) == ("auth", Status.DOWN, decision().detail)
     assert await store.history() == [transition]

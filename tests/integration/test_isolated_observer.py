@@ -11,6 +11,7 @@ from broadcaster.config.settings import Duration, FeedSettings, ServiceSettings,
 from broadcaster.domain.model import EventKind, Status
 from broadcaster.store.memory import MemoryStore
 from broadcaster.worker.run import Worker
+from tests.support.commits import transitions
 from tests.support.ports import LOOPBACK, free_port
 
 NAMES = ("auth", "chat", "mail", "files")
@@ -92,13 +93,13 @@ async def until_blind(store: MemoryStore) -> None:
 async def test_a_worker_without_network_concludes_nothing_and_vouches_for_nothing() -> None:
     """Everything fails and the reference target too: no event. Back again, only what is really down is told."""
     async with watched(reference=True) as (listeners, store):
-        before = await store.history()
+        before = await transitions(store)
         await listeners.close(*NAMES, "reference")
         await until_blind(store)
-        assert await store.history() == before
+        assert await transitions(store) == before
         await listeners.open("reference", "auth", "chat", "files")
         await until_statuses(store, {"mail": Status.DOWN})
-        told = [(each.service, each.kind) for each in (await store.history())[len(before) :]]
+        told = [(each.service, each.kind) for each in (await transitions(store))[len(before) :]]
         assert told == [("mail", EventKind.DOWN)]
 
 
@@ -116,11 +117,11 @@ async def test_without_reference_targets_the_carrier_is_asked() -> None:
         await until_statuses(store, {"auth": Status.DOWN, "chat": Status.DOWN, "mail": Status.DOWN})
         await listeners.open("auth", "chat", "mail")
         await until_statuses(store, dict.fromkeys(NAMES, Status.UP))
-        count = len(await store.history())
+        count = len(await transitions(store))
         store.fail()
         await listeners.close(*NAMES)
         await asyncio.sleep(0)  # no condition to wait for: nothing can be seen of it from here
         await listeners.open(*NAMES)
         store.heal()
         await until_statuses(store, dict.fromkeys(NAMES, Status.UP))
-        assert len(await store.history()) == count
+        assert len(await transitions(store)) == count

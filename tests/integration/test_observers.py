@@ -17,6 +17,7 @@ from broadcaster.store.base import Store
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.run import Worker
+from tests.support.commits import transitions
 from tests.support.servers import redis_server
 
 ZONES = ("a", "b", "c")
@@ -96,7 +97,7 @@ class Places:
                 await asyncio.sleep(0.01)
 
     async def kinds(self) -> list[EventKind]:
-        return [each.kind for each in await self.store.history()]
+        return [each.kind for each in await transitions(self.store)]
 
 
 @asynccontextmanager
@@ -132,7 +133,7 @@ async def test_one_place_alone_makes_no_event(places: Places) -> None:
     assert await places.kinds() == [EventKind.UP]
     places.eyes["c"].sees = Outcome.FAILED
     await places.until(Status.DOWN)
-    [_, down] = await places.store.history()
+    [_, down] = await transitions(places.store)
     assert down.detail.startswith("2 of 3 see it down, from b and c: ")
     assert down.category is Category.REFUSED
     places.eyes["b"].sees = Outcome.OK

@@ -17,6 +17,7 @@ import yaml
 from broadcaster.domain.model import EventKind, Status, Transition
 from broadcaster.store.keys import Keys
 from broadcaster.store.redis import RedisStore
+from tests.support.commits import transitions
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.servers import RedisServer, redis_server
 from tests.support.stack import Program
@@ -160,7 +161,7 @@ class Crew:
 
     async def events(self) -> list[tuple[str, EventKind]]:
         """Everything told of services that had been seen before."""
-        history: list[Transition] = await self.store.history()
+        history: list[Transition] = await transitions(self.store)
         return [(each.service, each.kind) for each in history if each.kind is not EventKind.UP]
 
     async def aclose(self) -> None:

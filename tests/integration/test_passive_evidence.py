@@ -18,6 +18,7 @@ from broadcaster.store.base import Store
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.run import Worker
+from tests.support.commits import transitions
 from tests.support.servers import redis_server
 
 
@@ -97,7 +98,7 @@ async def test_a_failure_that_users_feel_is_confirmed_at_once(store: Store, serv
         for _ in range(50):
             manager.report_failure("auth")
         await until(store, Status.DOWN)
-    assert [each.kind for each in await store.history()] == [EventKind.UP, EventKind.DOWN]
+    assert [each.kind for each in await transitions(store)] == [EventKind.UP, EventKind.DOWN]
 
 
 async def test_reports_alone_take_no_service_down(store: Store, service: Service) -> None:
@@ -112,7 +113,7 @@ async def test_reports_alone_take_no_service_down(store: Store, service: Service
         await store.report([Report(service="unheard-of", failures=1)])
         await asyncio.sleep(0.05)
     assert service.looks == looks + 1
-    assert [each.kind for each in await store.history()] == [EventKind.UP]
+    assert [each.kind for each in await transitions(store)] == [EventKind.UP]
 
 
 async def test_a_report_of_an_unknown_service_is_refused(store: Store) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import Position, Snapshot, Status, event_kind
-from broadcaster.store.base import Outcome
+from broadcaster.domain.model import Position, Snapshot, Status, Transition, event_kind
+from broadcaster.store.base import Outcome, Store
 from broadcaster.store.redis import RedisStore
+
+
+async def transitions(store: Store) -> list[Transition]:
+    """The history without changes of plans."""
+    return [each for each in await store.history() if isinstance(each, Transition)]
 
 
 class Flipper:

@@ -83,7 +83,7 @@ class TestServiceAvailabilityDetection:
         message = notices.rejected(CATALOGUE, admission, watched.snapshot, 100.0, 5000)
         assert [each.title for each in message.services] == ["Sign-in"]
         assert "Sign-in is unavailable" in message.text
-        reason = notices.closing_reason(CATALOGUE, admission)
+        reason = notices.closing_reason(CATALOGUE, admission, watched.snapshot, 100.0)
         assert "Sign-in" in reason
         assert len(reason.encode()) <= 123
 

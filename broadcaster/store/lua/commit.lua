@@ -1,9 +1,10 @@
--- Records and announces one transition: snapshot, stream and PUBLISH, or nothing.
+-- Records and announces one transition or change of plans: snapshot, stream and PUBLISH, or nothing.
 -- KEYS: 1 meta  2 states  3 stream  4 observed  5 leases  6 workers
 -- ARGV: 1 channel  2 service  3 expected service revision  4 commit id  5 known epoch  6 known revision
---       7 transition (JSON object without type, epoch, revision)  8 state (JSON object without revision)
---       9 stream length  10 Unix seconds of the observation that decided it
+--       7 record (JSON object without type, epoch, revision)  8 state (JSON object without revision)
+--       9 stream length  10 Unix seconds of the observation that decided it ('' for none)
 --       11 worker  12 its lease's token ('' for none: not fenced)  13 seconds for which a lease outlives a sign of life
+--       14 type of the record
 -- Returns {outcome, epoch, revision [, state of the service]}.
 local epoch = redis.call('HGET', KEYS[1], 'epoch')
 if not epoch then return {'unseeded', '', 0} end
@@ -31,12 +32,12 @@ if ARGV[12] ~= '' then
 end
 
 revision = revision + 1
-local place = '{"type":"transition","epoch":' .. cjson.encode(epoch) .. ',"revision":' .. revision .. ','
+local place = '{"type":"' .. ARGV[14] .. '","epoch":' .. cjson.encode(epoch) .. ',"revision":' .. revision .. ','
 local record = place .. string.sub(ARGV[7], 2)
 -- The stream first: of all writes only XADD can be refused (a stream ahead of meta), and then nothing is written.
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[9], revision .. '-0', 'r', record)
 redis.call('HSET', KEYS[1], 'revision', revision)
 redis.call('HSET', KEYS[2], ARGV[2], '{"revision":' .. revision .. ',' .. string.sub(ARGV[8], 2))
-redis.call('HSET', KEYS[4], ARGV[2], ARGV[10])
+if ARGV[10] ~= '' then redis.call('HSET', KEYS[4], ARGV[2], ARGV[10]) end
 redis.call('PUBLISH', ARGV[1], record)
 return {'done', epoch, revision}

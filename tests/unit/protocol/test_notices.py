@@ -241,7 +241,7 @@ def test_a_closing_reason_fits_a_close_frame(count: int, title: str) -> None:
     """However many are down and whatever they are called, the reason is at most 123 bytes and names the first one."""
     catalogue = Catalogue(services={f"s{n}": Service(name=f"s{n}", title=f"{title} {n}") for n in range(count)})
     told = Snapshot(services={name: ServiceState(service=name, status=Status.DOWN) for name in catalogue.services})
-    reason = notices.closing_reason(catalogue, admit(catalogue, told))
+    reason = notices.closing_reason(catalogue, admit(catalogue, told), told, 100.0)
     assert len(reason.encode()) <= MAX_REASON_BYTES
     assert reason.startswith(title[:30])
 

@@ -91,7 +91,7 @@ def test_a_replica_follows_the_sequence(case: dict[str, Any]) -> None:
             continue
         match codec.decode_record(json.dumps(step["record"])):
             case TransitionRecord() as record:
-                assert replica.apply(record.transition()).value == step["outcome"], f"step {number}"
+                assert replica.apply(record.entry()).value == step["outcome"], f"step {number}"
             case HeartbeatRecord(epoch=epoch, revision=revision, observed=observed):
                 assert replica.is_behind(Position(epoch, revision)) is step["is_behind"], f"step {number}"
                 replica.observe(observed)

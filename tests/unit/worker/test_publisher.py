@@ -17,6 +17,7 @@ from broadcaster.domain.model import EventKind, Observation, Status, event_kind
 from broadcaster.store.base import Outcome, Written
 from broadcaster.store.memory import MemoryStore
 from broadcaster.worker.publisher import CAUSE_WAIT, Publisher
+from tests.support.commits import transitions
 
 BEAT = 0.02
 
@@ -68,7 +69,7 @@ def make(store: MemoryStore, clock: Clock, worker: str = "w1", carrier: str = ""
 
 
 async def told(store: MemoryStore) -> list[tuple[str, EventKind]]:
-    return [(each.service, each.kind) for each in await store.history()]
+    return [(each.service, each.kind) for each in await transitions(store)]
 
 
 async def test_an_empty_carrier_is_seeded_and_conclusions_are_committed(store: MemoryStore, clock: Clock) -> None:
@@ -176,7 +177,7 @@ async def test_a_carrier_that_forgot_is_seeded_under_a_new_epoch(store: MemorySt
         "chat": Status.DOWN,
     }
     assert all(after.state(name).since == before.state(name).since for name in after.services)
-    assert await store.history() == []
+    assert await transitions(store) == []
 
 
 async def test_two_workers_that_agree_make_one_event(store: MemoryStore, clock: Clock) -> None:
@@ -312,7 +313,7 @@ async def test_a_cause_that_is_being_found_out_is_committed_before_its_effect(st
         publisher.publish(concluded("chat", Status.UP, clock.now, Status.DOWN))
         publisher.publish(concluded("db", Status.UP, clock.now, Status.DOWN))
         await until(lambda: publisher.is_idle)
-    history = (await store.history())[2:]
+    history = (await transitions(store))[2:]
     assert [(each.service, each.kind, each.caused_by) for each in history] == [
         ("db", EventKind.DOWN, ()),
         ("chat", EventKind.DOWN, ("db",)),
