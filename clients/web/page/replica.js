@@ -1,7 +1,7 @@
 // The page's copy of what the server knows, kept current by the server's messages. No DOM, no clock, no socket.
 //
 // The rules are the protocol's: a welcome or snapshot replaces everything; a notice moves one service and some
-// features on; a notice that is not newer than what is known is dropped. Revisions may have holes for a client, because
+// features on, as does news of planned work; what is not newer than what is known is dropped. Revisions may have holes for a client, because
 // some services are not announced. Unknown message types and fields are ignored, and so is a message without what it needs.
 
 import { becameText, title } from "./words.js";
@@ -28,6 +28,8 @@ export class Replica {
         return this.#replace(message);
       case "notice":
         return this.#move(message);
+      case "planned":
+        return this.#plan(message);
       case "feed":
         return this.#refresh(message);
       default:
@@ -75,12 +77,8 @@ export class Replica {
     if (!this.isLoaded || !isWhole) {
       return [];
     }
-    const { epoch, revision } = message.position;
-    if (!message.local) {
-      if (epoch === this.position.epoch && revision <= this.position.revision) {
-        return [];
-      }
-      this.position = message.position;
+    if (!message.local && !this.#isNewer(message)) {
+      return [];
     }
     this.services.set(message.service.name, message.service);
     for (const feature of features) {
@@ -100,6 +98,27 @@ export class Replica {
         local: message.local === true,
       },
     ];
+  }
+
+  #plan(message) {
+    const isWhole = isPosition(message.position) && areViews([message.service]);
+    if (!this.isLoaded || !isWhole || !this.#isNewer(message)) {
+      return [];
+    }
+    this.services.set(message.service.name, message.service);
+    if (message.quiet === true || !message.text) {
+      return [];
+    }
+    return [{ kind: "planned", title: title(message.service), at: message.at, text: message.text, affects: [] }];
+  }
+
+  // Whether a message is the next in the order; if so, this is where the page is now.
+  #isNewer({ position }) {
+    if (position.epoch === this.position.epoch && position.revision <= this.position.revision) {
+      return false;
+    }
+    this.position = position;
+    return true;
   }
 
   #refresh(message) {

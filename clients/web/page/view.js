@@ -11,6 +11,7 @@ const EVENT_ICONS = {
   degraded: "degraded",
   down: "down",
   unknown: "unknown",
+  planned: "planned",
   feed: "link",
   link: "link",
 };
@@ -20,6 +21,7 @@ const EVENT_WORDS = {
   degraded: "Degraded",
   down: "Down",
   unknown: "Not known",
+  planned: "Planned work",
   feed: "Status feed",
   link: "This page",
 };

@@ -56,10 +56,25 @@ export function feedWord(feed) {
 export function serviceDetail(service) {
   const kind = service.criticality === "optional" ? "Optional" : "Required";
   const reason = service.status === "down" || service.status === "degraded" ? REASONS[service.category] : undefined;
-  if (service.status === "unknown") {
-    return `${kind} · not observed lately`;
+  const state = service.status === "unknown" ? "not observed lately" : reason;
+  return [kind, state, plannedText(service.planned)].filter(Boolean).join(" · ");
+}
+
+// Planned work that is on, or when the next is: in the reader's own time.
+function plannedText(planned) {
+  const until = moment(planned?.until);
+  if (!until) {
+    return "";
   }
-  return reason ? `${kind} · ${reason}` : kind;
+  const reason = planned.reason ? `: ${planned.reason}` : "";
+  const when = planned.has_begun ? `until ${until}` : `from ${moment(planned.starts_at)} to ${until}`;
+  return `planned work ${when}${reason}`;
+}
+
+function moment(text) {
+  const at = new Date(text);
+  const parts = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+  return Number.isNaN(at.getTime()) ? "" : at.toLocaleString("en-GB", parts);
 }
 
 export function featureDetail(feature, services) {
@@ -87,6 +102,13 @@ export function becameText(service) {
 
 // The state of everything in one line and a half: {level, headline, subline}.
 export function overall(replica) {
+  const { level, headline, subline } = judged(replica);
+  const worked = [...replica.services.values()].filter((each) => each.planned?.has_begun);
+  const planned = worked.length ? `Planned work on ${listed(worked.map(title))}.` : "";
+  return { level, headline, subline: [subline, planned].filter(Boolean).join(" ") };
+}
+
+function judged(replica) {
   const services = [...replica.services.values()];
   const features = [...replica.features.values()];
   const having = (status) => features.filter((feature) => feature.status === status);

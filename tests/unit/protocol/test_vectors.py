@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from broadcaster.domain.errors import ProtocolError
-from broadcaster.domain.model import Position, ServiceState, Snapshot, Status
+from broadcaster.domain.model import Plan, Position, ServiceState, Snapshot, Status
 from broadcaster.domain.replica import Replica
 from broadcaster.protocol import codec
 from broadcaster.protocol.closing import CATALOGUE, MAX_REASON_BYTES, fit_reason
 from broadcaster.protocol.messages import AnyMessage
-from broadcaster.protocol.records import HeartbeatRecord, TransitionRecord
+from broadcaster.protocol.records import HeartbeatRecord, PlanRecord, TransitionRecord
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -90,7 +91,7 @@ def test_a_replica_follows_the_sequence(case: dict[str, Any]) -> None:
             replica.load(snapshot(step["load"]))
             continue
         match codec.decode_record(json.dumps(step["record"])):
-            case TransitionRecord() as record:
+            case TransitionRecord() | PlanRecord() as record:
                 assert replica.apply(record.entry()).value == step["outcome"], f"step {number}"
             case HeartbeatRecord(epoch=epoch, revision=revision, observed=observed):
                 assert replica.is_behind(Position(epoch, revision)) is step["is_behind"], f"step {number}"
@@ -105,6 +106,8 @@ def test_a_replica_follows_the_sequence(case: dict[str, Any]) -> None:
     for name, each in final["services"].items():
         if "observed_at" in each:
             assert replica.snapshot.state(name).observed_at == each["observed_at"]
+        if "plans" in each:
+            assert replica.snapshot.state(name).plans == msgspec.convert(each["plans"], tuple[Plan, ...])
 
 
 @pytest.mark.parametrize("case", named(CLIENT["sequences"]))
