@@ -16,6 +16,7 @@ from broadcaster.protocol.messages import (
     FeatureView,
     FeedNotice,
     Notice,
+    PlanNotice,
     Rejected,
     ServiceView,
     SnapshotMessage,
@@ -87,6 +88,9 @@ class RecordingClient:
             if isinstance(each, Notice) and service in (None, each.service.name) and local in (None, each.local)
         ]
 
+    def planned(self, service: str) -> list[PlanNotice]:
+        return [each for each in self.messages if isinstance(each, PlanNotice) and each.service.name == service]
+
     @property
     def feed_states(self) -> list[str]:
         return [each.feed.value for each in self.messages if isinstance(each, FeedNotice)]
@@ -98,7 +102,7 @@ class RecordingClient:
             match message:
                 case Welcome() | SnapshotMessage():
                     known = {each.name: each for each in message.services}
-                case Notice():
+                case Notice() | PlanNotice():
                     known[message.service.name] = message.service
         return {name: each.status.value for name, each in known.items()}
 

@@ -18,16 +18,19 @@ from broadcaster.config.settings import (
 )
 from broadcaster.domain.admission import Verdict
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import EventKind, FeedState, ServiceState, Snapshot, Status, event_kind
+from broadcaster.domain.model import EventKind, FeedState, Plan, PlanKind, ServiceState, Snapshot, Status, event_kind
+from broadcaster.domain.plans import GRACE, add, end
 from broadcaster.manager.manager import (
     Change,
     FeedChanged,
+    PlanChanged,
     ServiceAvailabilityManager,
     ServiceChanged,
     SnapshotReplaced,
 )
 from broadcaster.store.base import Outcome
 from broadcaster.store.memory import MemoryStore
+from broadcaster.store.planning import change_plans
 
 TCP = TcpProbe(host="127.0.0.1", port=1)
 SETTINGS = Settings(
@@ -74,12 +77,18 @@ class World:
                 previous=previous,
                 status=status,
                 at=self.now,
+                plans=snapshot.state(service).plans,
             ),
             commit=f"{service}{snapshot.position}",
             expected_revision=snapshot.state(service).revision,
             known=snapshot.position,
         )
         assert written.outcome is Outcome.DONE
+
+    async def plan(self, kind: PlanKind, status: Status | None = None, *, starts: float = 0.0) -> None:
+        """A minute's plan for auth."""
+        plan = Plan(kind=kind, starts_at=self.now + starts, until=self.now + starts + 60, by="anna", status=status)
+        await change_plans(self.store, "auth", lambda plans: add(plans, plan, self.now), at=self.now, by="anna")
 
     def told(self, kind: type[Change]) -> list[Change]:
         return [each for each in self.changes if isinstance(each, kind)]
@@ -184,3 +193,38 @@ async def test_one_listeners_bug_reaches_nobody_else(world: World) -> None:
 async def test_admission_is_judged_once_a_snapshot(world: World) -> None:
     """Asking a thousand times costs one judgement."""
     assert world.manager.admit() is world.manager.admit()
+
+
+async def test_an_override_is_an_event_and_admits_or_refuses(world: World) -> None:
+    """It is told as if the service had changed; what is observed meanwhile changes nothing of it; its end as well."""
+    await world.plan(PlanKind.OVERRIDE, Status.DOWN)
+    await until(lambda: world.manager.status("auth") is Status.DOWN)
+    assert world.manager.admit().verdict is Verdict.REJECT
+    assert world.manager.observed("auth").status is Status.UP
+    await world.commit("auth", Status.DOWN)
+    await world.commit("auth", Status.UP)
+    await change_plans(world.store, "auth", lambda plans: end(plans, PlanKind.OVERRIDE), at=world.now, by="anna")
+    await until(lambda: world.manager.status("auth") is Status.UP)
+    assert world.manager.admit().verdict is Verdict.ACCEPT
+    told = [each for each in world.changes if isinstance(each, ServiceChanged)]
+    assert [each.kind for each in told] == [EventKind.DOWN, EventKind.DOWN, EventKind.RECOVERED, EventKind.RECOVERED]
+    assert [each.after.status("auth") for each in told] == [Status.DOWN, Status.DOWN, Status.DOWN, Status.UP]
+
+
+async def test_planned_work_is_news_and_no_event(world: World) -> None:
+    await world.plan(PlanKind.MAINTENANCE)
+    await until(lambda: bool(world.told(PlanChanged)))
+    assert world.manager.state("auth").maintenance is not None
+    assert world.told(ServiceChanged) == []
+
+
+async def test_a_plan_that_no_worker_ends_ends_by_the_clock(world: World) -> None:
+    """Listeners hear of it, and handshakes are admitted again."""
+    await world.plan(PlanKind.OVERRIDE, Status.DOWN)
+    await until(lambda: world.manager.status("auth") is Status.DOWN)
+    world.now += 60 + GRACE + 0.1
+    position = (await world.store.snapshot()).position
+    await world.store.heartbeat("w", world.now, dict.fromkeys(SETTINGS.services, world.now), position)
+    await until(lambda: world.manager.status("auth") is Status.UP)
+    assert world.manager.admit().verdict is Verdict.ACCEPT
+    assert world.told(SnapshotReplaced)

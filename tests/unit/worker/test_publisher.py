@@ -13,9 +13,11 @@ import pytest
 from broadcaster.domain import model
 from broadcaster.domain.detection import Decision
 from broadcaster.domain.errors import StoreUnavailable
-from broadcaster.domain.model import EventKind, Observation, Status, event_kind
+from broadcaster.domain.model import EventKind, Observation, Plan, PlanKind, Status, event_kind
+from broadcaster.domain.plans import add
 from broadcaster.store.base import Outcome, Written
 from broadcaster.store.memory import MemoryStore
+from broadcaster.store.planning import change_plans
 from broadcaster.worker.publisher import CAUSE_WAIT, Publisher
 from tests.support.commits import transitions
 
@@ -335,3 +337,18 @@ async def test_an_effect_does_not_wait_for_ever(store: MemoryStore, clock: Clock
         clock.now += CAUSE_WAIT
         await until(lambda: publisher.is_idle)
     assert await told(store) == [("chat", EventKind.DOWN)]
+
+
+async def test_a_change_of_plans_takes_no_conclusion_away(store: MemoryStore, clock: Clock) -> None:
+    """Planned work is announced while a conclusion waits: it is committed all the same, and the plan stays."""
+    publisher = make(store, clock)
+    plan = Plan(kind=PlanKind.MAINTENANCE, starts_at=900.0, until=2000.0, by="anna")
+    async with running(publisher):
+        publisher.publish(concluded("auth", Status.UP, 1.0))
+        await until(lambda: publisher.is_idle)
+    publisher.publish(concluded("auth", Status.DOWN, 2.0, Status.UP))
+    await change_plans(store, "auth", lambda plans: add(plans, plan, 1000.0), at=1000.0, by="anna")
+    async with running(publisher):
+        await until(lambda: publisher.is_idle)
+    assert await told(store) == [("auth", EventKind.UP), ("auth", EventKind.DOWN)]
+    assert len((await store.snapshot()).state("auth").plans) == 1
