@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 
@@ -57,7 +59,7 @@ def override(status: Status, reason: str = "") -> Plan:
     )
 
 
-def world(revision: int = 7, *, plans: dict[str, tuple[Plan, ...]] | None = None, **statuses: str) -> Snapshot:
+def world(revision: int = 7, *, plans: Mapping[str, tuple[Plan, ...]] | None = None, **statuses: str) -> Snapshot:
     return Snapshot(
         position=Position("e", revision),
         services={
