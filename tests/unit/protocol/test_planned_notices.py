@@ -25,6 +25,7 @@ from broadcaster.domain.model import (
     Status,
 )
 from broadcaster.protocol import codec, notices
+from broadcaster.protocol.messages import Notice
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 CATALOGUE = Catalogue(
@@ -125,7 +126,7 @@ def test_an_override_that_changes_nothing_is_not_told() -> None:
     assert told(PlanAction.ADDED, override(Status.UP), override(Status.UP)) == ""
 
 
-def notice(kind: EventKind, before: Snapshot, after: Snapshot, service: str = "db") -> notices.Notice:
+def notice(kind: EventKind, before: Snapshot, after: Snapshot, service: str = "db") -> Notice:
     return notices.notice(CATALOGUE, before, after, kind, service, NOON)
 
 
