@@ -125,6 +125,13 @@ def welcome(services: dict[str, str], features: dict[str, str] | None = None, **
     }
 
 
+def planned(message: dict[str, Any], *, has_begun: bool) -> dict[str, Any]:
+    """The message, with planned work on its first service."""
+    first, *others = message["services"]
+    work = {"starts_at": "2026-01-01T10:00:00Z", "until": "2026-01-01T12:00:00Z", "reason": "", "has_begun": has_begun}
+    return {**message, "services": [{**first, "planned": work}, *others]}
+
+
 WELL = welcome({"auth": "up", "store": "up"}, {"chat": "available", "search": "available"})
 
 
@@ -165,6 +172,8 @@ async def test_the_page_reconnects_by_the_catalogue(browser: Browser) -> None:
         (welcome({"auth": "unknown"}, {"chat": "unknown"}), "unknown", "Nothing is known yet", "on their way"),
         (welcome({"auth": "unknown", "db": "up"}, {"chat": "unknown"}), "unknown", "Not known: Auth", "Not observed"),
         (welcome({}), "unknown", "Nothing is known yet", ""),
+        (planned(WELL, has_begun=True), "up", "All systems operational", "Planned work on Auth."),
+        (planned(WELL, has_begun=False), "up", "All systems operational", "Everything works as it should."),
         ({**WELL, "feed": "unwatched"}, "unknown", "not being watched", "When last seen, everything worked"),
         ({**WELL, "feed": "lost"}, "unknown", "cannot be followed", "When last seen"),
         ({**WELL, "feed": "of a later version"}, "unknown", "not being watched", ""),
