@@ -5,17 +5,31 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
 from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, OutputFormat, RedisUrl, find_redis, find_settings
-from broadcaster.cli.output import STATUS_COLOURS, Cell, milliseconds, put, put_json, say, table, wants_colour
+from broadcaster.cli.output import (
+    STATUS_COLOURS,
+    Cell,
+    milliseconds,
+    printable,
+    put,
+    put_json,
+    say,
+    table,
+    wants_colour,
+)
 from broadcaster.config.durations import format_duration
-from broadcaster.config.settings import ServiceSettings, Settings
+from broadcaster.config.settings import Settings
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import Category, Criticality, FeedState, Plan, PlanKind, Position, ServiceState, Status
-from broadcaster.store.base import Reading
+from broadcaster.domain.quorum import Vote, disagreement
+from broadcaster.manager.manager import PRESENT_SECONDS
+from broadcaster.store.base import Attendance, Reading
 from broadcaster.store.redis import RedisStore
 
 ALL_UP, DEGRADED, DOWN = 0, 3, 4
@@ -25,7 +39,8 @@ HEADER = ("SERVICE", "STATUS", "SINCE", "OBSERVED", "LATENCY", "CRITICALITY", "C
 
 class ServiceLine(msgspec.Struct, frozen=True, kw_only=True):
     """A service as operators see it. Times are Unix seconds, ``age`` the seconds since its last observation.
-    ``observed`` is what was concluded from probes, which an override does not change."""
+    ``observed`` is what was concluded from probes, which an override does not change, ``disagreement``
+    what its observers do not agree on."""
 
     service: str
     status: Status
@@ -40,6 +55,24 @@ class ServiceLine(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     runbook: str
     plans: tuple[Plan, ...]
+    disagreement: str
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker or a node that is alive; ``agrees``: it uses the same settings as this file."""
+
+    name: str
+    role: Literal["worker", "node"]
+    zone: str
+    agrees: bool
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is read for a report."""
+
+    reading: Reading
+    attendance: Attendance = Attendance()
+    votes: Mapping[str, tuple[Vote, ...]] = {}
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     feed: FeedState
     services: tuple[ServiceLine, ...]
+    members: tuple[Member, ...]
 
 
 def status(*, config: ConfigPath = None, redis_url: RedisUrl = None, output: OutputFormat = "text") -> int:
@@ -59,24 +93,33 @@ def status(*, config: ConfigPath = None, redis_url: RedisUrl = None, output: Out
     """
     configure_logging("warning")
     settings = find_settings(config)
-    reading = asyncio.run(_read(settings, find_redis(redis_url, settings)))
-    report = report_on(settings, reading, time.time())
+    found = asyncio.run(_read(settings, find_redis(redis_url, settings)))
+    report = report_on(settings, found, time.time())
     if output == "json":
         put_json(report)
     else:
         put(*lines(report, colour=wants_colour(sys.stdout)))
         if report.feed is not FeedState.LIVE:
             say("no worker is heard ('broadcaster probe'): nobody watches these services now")
+        for each in report.members:
+            if not each.agrees:
+                say(f"{each.role} {printable(each.name)} uses other settings than this file")
     return exit_code(report)
 
 
-async def _read(settings: Settings, redis_url: str) -> Reading:
+async def _read(settings: Settings, redis_url: str) -> Found:
+    observed = [name for name, each in settings.services.items() if each.observers > 1]
     async with RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout) as store:
-        return await store.read()
+        return Found(
+            reading=await store.read(),
+            attendance=await store.attend("", None, within=PRESENT_SECONDS),
+            votes=await store.votes(observed) if observed else {},
+        )
 
 
-def report_on(settings: Settings, reading: Reading, now: float) -> Report:
+def report_on(settings: Settings, found: Found, now: float) -> Report:
     """What may be told of the services of the file; an observation that is too old makes its service unknown."""
+    reading = found.reading
     expires_after = {name: each.expires_after for name, each in settings.services.items()}
     # Whoever has just read from the carrier knows that it is there; nodes tell their users by the same rule.
     carrier = Carrier(service=settings.redis.service, is_reached=True, since=now)
@@ -86,18 +129,25 @@ def report_on(settings: Settings, reading: Reading, now: float) -> Report:
         position=snapshot.position,
         at=now,
         feed=FeedState.LIVE if heard else FeedState.UNWATCHED,
-        services=tuple(
-            _line(settings.services[name], snapshot.state(name), reading.snapshot.status(name), now)
-            for name in settings.services
-        ),
+        services=tuple(_line(settings, found, snapshot.state(name), now) for name in settings.services),
+        members=tuple(_members(settings, found.attendance)),
     )
 
 
-def _line(service: ServiceSettings, state: ServiceState, observed: Status, now: float) -> ServiceLine:
+def _members(settings: Settings, attendance: Attendance) -> Iterator[Member]:
+    for name, each in sorted(attendance.workers.items()):
+        yield Member(name=name, role="worker", zone=each.zone, agrees=each.shape == settings.shape)
+    for name, each in sorted(attendance.readers.items()):
+        yield Member(name=name, role="node", zone=each.zone, agrees=each.shape == settings.shape)
+
+
+def _line(settings: Settings, found: Found, state: ServiceState, now: float) -> ServiceLine:
+    service = settings.services[state.service]
+    fresh = [vote for vote in found.votes.get(state.service, ()) if now - vote.at <= service.expires_after]
     return ServiceLine(
         service=state.service,
         status=state.status,
-        observed=observed,
+        observed=found.reading.snapshot.status(state.service),
         criticality=service.criticality,
         since=state.since or None,
         observed_at=state.observed_at,
@@ -108,6 +158,7 @@ def _line(service: ServiceSettings, state: ServiceState, observed: Status, now: 
         owner=service.owner,
         runbook=service.runbook,
         plans=state.plans,
+        disagreement=disagreement(fresh, len(fresh)),
     )
 
 
@@ -131,7 +182,7 @@ def lines(report: Report, *, colour: bool) -> list[str]:
 
 def _detail(line: ServiceLine, now: float) -> str:
     """Why, and which plans are on or come next."""
-    parts = [line.detail]
+    parts = [line.detail, line.disagreement]
     for plan in line.plans:
         if plan.kind is PlanKind.OVERRIDE:
             parts += [f"for {_ago(plan.until - now)} more", f"observed {line.observed.value}"]

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -36,7 +37,7 @@ from broadcaster.domain.model import (
     Status,
     event_kind,
 )
-from broadcaster.store.base import Store
+from broadcaster.store.base import Attendance, Presence, Store
 from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
 from broadcaster.store.redis import RedisStore
 
@@ -47,6 +48,16 @@ CHECK_SECONDS = 1.0
 
 REPORT_SECONDS = 1.0
 """How often what was seen to fail is reported: one report a service and process, however much fails."""
+
+
+ATTEND_SECONDS = 10.0
+"""How often this process says which settings it uses, and looks who else uses which."""
+
+PRESENT_SECONDS = 30.0
+"""Whoever said so within this time counts."""
+
+FAREWELL_SECONDS = 0.5
+"""How long the end may take to take that back."""
 
 
 class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +132,9 @@ class ServiceAvailabilityManager:
         self._listeners: list[Callable[[Change], None]] = []
         self._loaded = asyncio.Event()
         self._failures: Counter[str] = Counter()
-        self._reporter = f"{socket.gethostname()}-{os.getpid()}"
+        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+        self._differing: tuple[str, ...] = ()
+        self._attend_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -132,6 +145,7 @@ class ServiceAvailabilityManager:
             asyncio.create_task(self._follow(), name="manager feed"),
             asyncio.create_task(self._watch_age(), name="manager age"),
             asyncio.create_task(self._report(), name="manager evidence"),
+            asyncio.create_task(self._attend(), name="manager attendance"),
         ]
         return self
 
@@ -143,6 +157,9 @@ class ServiceAvailabilityManager:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        with contextlib.suppress(StoreError, TimeoutError):
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._store.attend(self._name, None, within=PRESENT_SECONDS)
         if self._owns_store:
             await self._store.aclose()
 
@@ -153,9 +170,11 @@ class ServiceAvailabilityManager:
         # A snapshot of its own: what was drawn from the old one was drawn by the old settings.
         self._effective = msgspec.structs.replace(self._judge())
         self._tell(SnapshotReplaced(before=before, after=self._effective, reason="settings"))
+        self._attend_now.set()
 
     def _adopt(self, settings: Settings) -> None:
         self._catalogue = settings.catalogue()
+        self._presence = Presence(shape=settings.shape)
         self._carrier = settings.redis.service
         self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
 
@@ -175,6 +194,11 @@ class ServiceAvailabilityManager:
     @property
     def feed_state(self) -> FeedState:
         return self._feed.state
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The workers and readers that use other settings than this process, as of some seconds ago."""
+        return self._differing
 
     @property
     def is_loaded(self) -> bool:
@@ -318,12 +342,33 @@ class ServiceAvailabilityManager:
             try:
                 await self._store.report(
                     [
-                        Report(service=service, failures=count, reporter=self._reporter)
+                        Report(service=service, failures=count, reporter=self._name)
                         for service, count in failures.items()
                     ]
                 )
             except StoreError as error:
                 log.warning("evidence_dropped", services=sorted(failures), error=str(error))
+
+    async def _attend(self) -> None:
+        while True:
+            self._attend_now.clear()
+            try:
+                self._compare(await self._store.attend(self._name, self._presence, within=PRESENT_SECONDS))
+            except StoreError as error:
+                if self._feed.state is not FeedState.LOST:  # that is told already
+                    log.warning("attendance_failed", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ATTEND_SECONDS):
+                    await self._attend_now.wait()
+
+    def _compare(self, attendance: Attendance) -> None:
+        present = {**attendance.workers, **attendance.readers}
+        differing = tuple(sorted(name for name, its in present.items() if its.shape != self._presence.shape))
+        if differing and differing != self._differing:
+            log.warning("settings_differ", mine=self._presence.shape, differing=differing)
+        elif self._differing and not differing:
+            log.info("settings_agree", shape=self._presence.shape)
+        self._differing = differing
 
     def _refresh(self) -> Snapshot:
         """Judges anew; returns the picture before. The object stays the same where nothing differs."""

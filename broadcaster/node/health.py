@@ -50,13 +50,15 @@ def dependencies(manager: ServiceAvailabilityManager, now: float, *, internal: b
         elif worst == "pass" and check["status"] != "pass":
             worst = "warn"
     position = manager.position
-    document = {
+    document: dict[str, Any] = {
         "status": worst,
         "description": "services this application stands on",
         "feed": manager.feed_state.value,
         "position": {"epoch": position.epoch, "revision": position.revision},
         "checks": checks,
     }
+    if internal:
+        document["settings_differ"] = list(manager.differing)
     return (503 if worst == "fail" else 200), document
 
 

@@ -58,6 +58,11 @@ class NodeCollector(Collector):
             "Revision of the last transition that is known",
             value=self._manager.position.revision,
         )
+        yield GaugeMetricFamily(
+            "broadcaster_settings_differ",
+            "Workers and nodes that use other settings than this node",
+            value=len(self._manager.differing),
+        )
         services = GaugeMetricFamily(
             "broadcaster_service_status", "1 for a service's present status", labels=["service", "status"]
         )

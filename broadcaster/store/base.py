@@ -55,8 +55,8 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself: where it is, which version of the settings it uses, and whether it doubts its own
-    network."""
+    """What a process says of itself: where it is, which version of the settings it uses; and of a worker, whether it
+    doubts its own network."""
 
     zone: str = ""
     shape: str = ""
@@ -80,6 +80,13 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
     was_alive: bool
     peers: Mapping[str, Presence]
     grants: Mapping[str, Grant]
+
+
+class Attendance(msgspec.Struct, frozen=True, kw_only=True):
+    """Who gave a sign of life of late."""
+
+    workers: Mapping[str, Presence] = {}
+    readers: Mapping[str, Presence] = {}
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +145,13 @@ class Store(Protocol):
 
     async def leave(self, worker: str, held: Mapping[str, int], states: Mapping[str, DetectorState]) -> None:
         """The worker ends: what it holds (service -> token) is free at once, with what it knew."""
+        ...
+
+    async def attend(self, reader: str, presence: Presence | None, *, within: float) -> Attendance:
+        """A sign of life of ``reader``, the last one where ``presence`` is None; who gave one within so many seconds.
+
+        '' only asks.
+        """
         ...
 
     async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:

@@ -14,6 +14,7 @@ class Keys:
         "meta",
         "namespace",
         "observed",
+        "readers",
         "states",
         "stream",
         "votes",
@@ -28,6 +29,7 @@ class Keys:
         self.observed = f"{prefix}:observed"  # hash: service -> Unix seconds of the last observation
         self.stream = f"{prefix}:stream"  # stream: id <revision>-0, field "r" -> TransitionRecord or PlanRecord
         self.workers = f"{prefix}:workers"  # hash: worker -> Unix seconds of its last sign of life, presence
+        self.readers = f"{prefix}:readers"  # hash: reader -> Unix seconds of its last sign of life, presence
         self.leases = f"{prefix}:leases"  # hash: service -> token, worker; ":token" -> the last token given out
         self.detection = f"{prefix}:detection"  # hash: service -> DetectorState, for whoever takes over
         self.votes = f"{prefix}:votes"  # hash for each service (<key>:<service>): worker -> Vote

@@ -27,7 +27,7 @@ from broadcaster.protocol.records import (
     SeedRecord,
     StateRecord,
 )
-from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
+from broadcaster.store.base import Attendance, Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
 from broadcaster.store.bodies import entry_record
 
 
@@ -43,6 +43,7 @@ class MemoryStore:
         self._stream: list[Entry] = []
         self._heartbeat_at: float | None = None
         self._workers: dict[str, tuple[float, Presence]] = {}
+        self._readers: dict[str, tuple[float, Presence]] = {}
         self._leases: dict[str, tuple[int, str]] = {}
         self._detection: dict[str, DetectorState] = {}
         self._votes: dict[str, dict[str, Vote]] = {}
@@ -90,6 +91,7 @@ class MemoryStore:
         self._stream.clear()
         self._heartbeat_at = None
         self._workers.clear()
+        self._readers.clear()
         self._leases.clear()
         self._detection.clear()
         self._votes.clear()
@@ -220,6 +222,18 @@ class MemoryStore:
                 del self._leases[service]
                 if service in states:
                     self._detection[service] = states[service]
+
+    async def attend(self, reader: str, presence: Presence | None, *, within: float) -> Attendance:
+        self._reach()
+        now = self._clock()
+        if reader and presence is not None:
+            self._readers[reader] = (now, presence)
+        elif reader:
+            self._readers.pop(reader, None)
+        return Attendance(
+            workers={name: its for name, (at, its) in self._workers.items() if now - at <= within},
+            readers={name: its for name, (at, its) in self._readers.items() if now - at <= within},
+        )
 
     async def vote(self, worker: str, votes: Mapping[str, Vote | None]) -> None:
         self._reach()

@@ -27,7 +27,7 @@ from broadcaster.domain.plans import PlanDecision
 from broadcaster.domain.quorum import Vote
 from broadcaster.protocol import codec
 from broadcaster.protocol.records import AnyRecord, PlanRecord, TransitionRecord
-from broadcaster.store.base import Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
+from broadcaster.store.base import Attendance, Fence, Grant, Leased, Outcome, Presence, Reading, Subscription, Written
 from broadcaster.store.bodies import entry_body, heartbeat_body, seed_body, state_body
 from broadcaster.store.keys import Keys
 
@@ -56,6 +56,7 @@ class RedisStore:
         self._seed = client.register_script(_lua("seed"))
         self._lease = client.register_script(_lua("lease"))
         self._leave = client.register_script(_lua("leave"))
+        self._attend = client.register_script(_lua("attend"))
 
     @classmethod
     def connect(
@@ -178,7 +179,7 @@ class RedisStore:
             was_alive, peers, claims = reply
             return Leased(
                 was_alive=bool(was_alive),
-                peers={name.decode(): _presence(raw) for name, raw in zip(peers[::2], peers[1::2], strict=True)},
+                peers=_presences(peers),
                 grants={
                     name.decode(): Grant(token=token or None, owner=owner.decode(), state=_detection(name, state))
                     for name, token, owner, state in zip(*(claims[part::4] for part in range(4)), strict=True)
@@ -193,6 +194,14 @@ class RedisStore:
             parts += [service, token, b"" if state is None else msgspec.json.encode(state)]
         async with self._deadline():
             await self._leave(keys=[keys.workers, keys.leases, keys.detection], args=[worker, *parts])
+
+    async def attend(self, reader: str, presence: Presence | None, *, within: float) -> Attendance:
+        keys = self._keys
+        body = b"" if presence is None else msgspec.json.encode(presence)
+        async with self._deadline():
+            workers, readers = await self._attend(keys=[keys.workers, keys.readers], args=[reader, body, within])
+        with _readable():
+            return Attendance(workers=_presences(workers), readers=_presences(readers))
 
     async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
         keys = self._keys
@@ -373,6 +382,10 @@ def _state(service: str, raw: bytes, observed_at: float | None) -> ServiceState:
     except ProtocolError as error:
         log.warning("state_unreadable", service=service, error=str(error))
         return ServiceState(service=service, observed_at=observed_at)
+
+
+def _presences(reply: Sequence[bytes]) -> dict[str, Presence]:
+    return {name.decode(): _presence(raw) for name, raw in zip(reply[::2], reply[1::2], strict=True)}
 
 
 def _presence(raw: bytes) -> Presence:

@@ -159,3 +159,22 @@ async def test_votes_are_kept_for_each_observer_until_replaced_or_taken_back(sto
     found = await store.votes(["auth", "chat"])
     assert set(found["auth"]) == {better, second}
     assert found["chat"] == ()
+
+
+async def test_who_is_present_is_known_to_all(store: Store) -> None:
+    """Workers by their leases, readers by saying so; whoever takes leave is gone at once."""
+    await lease(store, "w1")
+    there = Presence(zone="b", shape="s2")
+    assert (await store.attend("n1", there, within=LONG)).readers == {"n1": there}
+    found = await store.attend("n2", HERE, within=LONG)
+    assert (found.workers, found.readers) == ({"w1": HERE}, {"n1": there, "n2": HERE})
+    await store.attend("n1", None, within=LONG)
+    assert (await store.attend("", None, within=LONG)).readers == {"n2": HERE}
+
+
+async def test_whoever_is_silent_is_not_present(store: Store) -> None:
+    await lease(store, "w1")
+    await store.attend("n1", HERE, within=SHORT)
+    await asyncio.sleep(2 * SHORT)
+    found = await store.attend("n2", HERE, within=SHORT)
+    assert (found.workers, found.readers) == ({}, {"n2": HERE})

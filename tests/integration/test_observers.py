@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from broadcaster.cli.status import Found, report_on
 from broadcaster.config.settings import Duration, FeedSettings, ServiceSettings, Settings, TcpProbe, WorkerSettings
 from broadcaster.domain.model import Category, EventKind, Observation, Outcome, Status
 from broadcaster.probes.base import Probe
@@ -99,6 +100,12 @@ class Places:
     async def kinds(self) -> list[EventKind]:
         return [each.kind for each in await transitions(self.store)]
 
+    async def shown(self) -> str:
+        """What ``status`` says of the observers' disagreement."""
+        found = Found(reading=await self.store.read(), votes=await self.store.votes(["auth"]))
+        [line] = report_on(settings("a"), found, time.time()).services
+        return line.disagreement
+
 
 @asynccontextmanager
 async def _store(kind: str) -> AsyncIterator[Store]:
@@ -131,6 +138,7 @@ async def test_one_place_alone_makes_no_event(places: Places) -> None:
     await places.until_looked("a", 3)
     assert (await places.store.read()).snapshot.status("auth") is Status.UP
     assert await places.kinds() == [EventKind.UP]
+    assert await places.shown() == "1 of 3 sees it down, from b"
     places.eyes["c"].sees = Outcome.FAILED
     await places.until(Status.DOWN)
     [_, down] = await transitions(places.store)

@@ -11,7 +11,9 @@ from typing import Any
 import yaml
 
 from tests.support.clients import connect
-from tests.support.stack import PACE, Stack, run_stack, until
+from tests.support.commands import finished
+from tests.support.ports import LOOPBACK, free_port
+from tests.support.stack import PACE, Program, Stack, run_stack, until
 
 
 def rewrite(stack: Stack, *, without: str = "", **services: Any) -> None:
@@ -96,3 +98,26 @@ async def test_a_hangup_reloads_and_ends_nothing(tmp_path: Path) -> None:
         await client.until(lambda: client.truth() == {"auth": "up"})
         await stack.services["auth"].kill()
         await client.until_notices("auth", 1)
+
+
+async def test_a_node_with_another_file_is_shown(tmp_path: Path) -> None:
+    """Operators read it in the status, in the node's health document and in its log; users are not told."""
+    async with run_stack(tmp_path) as stack:
+        other = tmp_path / "other.yaml"
+        described = stack.config.read_text().replace("title: Sign-in", "title: Login")
+        other.write_text(f"{described}node: {{operator_token: token-of-operators}}\n")
+        port = free_port()
+        arguments = ["--config", str(other), "--redis-url", stack.redis.url, "--host", LOOPBACK, "--port", str(port)]
+        node = Program(tmp_path, "other", ["broadcaster", "serve", *arguments], port=port)
+        await node.start()
+        try:
+            await until(lambda: "settings_differ" in node.log, "told by the node")
+            told = (await node.get("/health/dependencies", Authorization="Bearer token-of-operators")).json()
+            assert len(told["settings_differ"]) == 2
+            assert "settings_differ" not in (await node.get("/health/dependencies")).json()
+            assert "broadcaster_settings_differ 2.0" in (await node.get("/metrics")).text
+            shown = await finished("status", *stack.flags)
+            assert shown.code == 0
+            assert shown.err.count("uses other settings than this file") == 1
+        finally:
+            await node.kill()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import structlog
 
 from broadcaster.config.settings import (
     Duration,
@@ -28,7 +29,7 @@ from broadcaster.manager.manager import (
     ServiceChanged,
     SnapshotReplaced,
 )
-from broadcaster.store.base import Outcome
+from broadcaster.store.base import Outcome, Presence
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.planning import change_plans
 
@@ -228,3 +229,37 @@ async def test_a_plan_that_no_worker_ends_ends_by_the_clock(world: World) -> Non
     await until(lambda: world.manager.status("auth") is Status.UP)
     assert world.manager.admit().verdict is Verdict.ACCEPT
     assert world.told(SnapshotReplaced)
+
+
+async def test_other_settings_are_known_and_told_once() -> None:
+    """A worker and a node that use another file are named; agreement again ends it."""
+    world = World()
+    await world.seed()
+    mine, other = Presence(shape=SETTINGS.shape), Presence(shape="another")
+    await world.store.attend("alike", mine, within=60)
+    await world.store.attend("node", other, within=60)
+    await world.store.lease("worker", other, ttl=60, keep={}, release=[], claim=[])
+    with structlog.testing.capture_logs() as logs:
+        async with world.manager:
+            await until(lambda: world.manager.differing == ("node", "worker"))
+            for name in ("node", "worker"):
+                await world.store.attend(name, None, within=60)
+            await world.store.leave("worker", {}, {})
+            world.manager.use(SETTINGS)
+            await until(lambda: world.manager.differing == ())
+    assert [each["event"] for each in logs if each["event"].startswith("settings_")] == [
+        "settings_differ",
+        "settings_agree",
+    ]
+
+
+async def test_the_end_takes_leave(world: World) -> None:
+    await until_present(world, 1)
+    await world.manager.__aexit__(None, None, None)
+    await until_present(world, 0)
+
+
+async def until_present(world: World, number: int) -> None:
+    async with asyncio.timeout(10):
+        while len((await world.store.attend("", None, within=60)).readers) != number:
+            await asyncio.sleep(0.002)
