@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -24,7 +25,9 @@ from broadcaster.cli.options import (
     selected,
 )
 from broadcaster.cli.output import KIND_COLOURS, milliseconds, paint, printable, put, say, wants_colour
+from broadcaster.config.durations import format_duration
 from broadcaster.config.settings import Settings
+from broadcaster.domain.freshness import expired
 from broadcaster.domain.model import (
     Category,
     Entry,
@@ -129,7 +132,7 @@ async def _tail(
             return
         feed = Feed(store, settings.feed)
         narrator = Narrator(say)
-        async with contextlib.aclosing(feed.updates()) as updates:
+        async with contextlib.aclosing(feed.updates()) as updates, _telling_of_age(settings, feed):
             async for update in updates:
                 if isinstance(update, Replaced) and not narrator.has_begun and since is not None:
                     for entry in known_by(update.snapshot.position, await store.history(HISTORY)):
@@ -140,6 +143,31 @@ async def _tail(
                     show(update.transition)
                 elif isinstance(update, Replanned):
                     show(update.change)
+
+
+@contextlib.asynccontextmanager
+async def _telling_of_age(settings: Settings, feed: Feed) -> AsyncIterator[None]:
+    """Meanwhile says of which services nothing is known any more, as no worker has looked at them for too long."""
+    limits = {name: each.expires_after for name, each in settings.services.items()}
+
+    async def tell() -> None:
+        told: set[str] = set()
+        while True:
+            await asyncio.sleep(1)
+            found = expired(feed.snapshot, now=time.time(), expires_after=limits)
+            for name in sorted(found - told):
+                say(f"{name} was not observed for {format_duration(limits[name])}: nothing is known of it now")
+            for name in sorted(told - found):
+                say(f"{name} is observed again: {feed.snapshot.status(name).value}")
+            told = found
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
 
 
 def known_by(position: Position, history: Iterable[Entry]) -> list[Entry]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from broadcaster.config.durations import format_duration
 from broadcaster.config.settings import HttpProbe, ServiceSettings, Settings
 from broadcaster.config.tree import Inspection, Path, Place, closest
+from broadcaster.domain.model import Criticality
 
 
 class Checker:
@@ -44,6 +45,8 @@ class Checker:
             self._note((*path, "fast_interval"), f"must not be above interval ({format_duration(service.interval)})")
         if service.quorum > service.observers:
             self._note((*path, "quorum"), f"must not be above observers ({service.observers})")
+        if not service.fail_open and service.criticality is not Criticality.CRITICAL:
+            self._note((*path, "fail_open"), "an optional service refuses nobody in any case", "leave it out")
         if isinstance(service.probe, HttpProbe):
             where = (*path, "probe", "expect_status")
             if not service.probe.expect_status:

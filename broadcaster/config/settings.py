@@ -156,7 +156,7 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     the last ``degraded_window`` latencies, ``degraded_rate`` for the part of the last 20 observations that failed.
     With ``observers`` above 1 that many workers observe it, and ``quorum`` of them (a majority of those alive in any
     case) must agree. An observation says nothing any more after ``stale_after`` (three intervals and a timeout unless
-    given).
+    given); a critical service of which nothing is known refuses nobody, unless ``fail_open`` is off.
     """
 
     probe: ProbeSettings
@@ -175,6 +175,7 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     degraded_rate: Annotated[float, Meta(gt=0, le=1)] = 0.4
     flap_detection: bool = True
     stale_after: Duration | None = None
+    fail_open: bool = True
     observers: Annotated[int, Meta(ge=1, le=100)] = 1
     quorum: Annotated[int, Meta(ge=1, le=100)] = 1
     texts: Mapping[EventName, str] = {}
@@ -310,6 +311,7 @@ class Settings(Section, frozen=True, kw_only=True):
                 name: Service(
                     name=name,
                     criticality=each.criticality,
+                    fails_open=each.fail_open,
                     title=each.title or name,
                     depends_on=each.depends_on,
                     texts=each.texts,

@@ -19,8 +19,9 @@ class Verdict(StrEnum):
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict with its grounds.
 
-    ``blocking`` are the critical services that are down, ``causes`` the services at the root of that (the same ones
-    where nothing explains them), ``features`` every feature's state.
+    ``blocking`` are the critical services that are down, or of which nothing is known where they do not fail open;
+    ``causes`` the services at the root of that (the same ones where nothing explains them), ``features`` the state of
+    every feature.
     """
 
     verdict: Verdict
@@ -39,13 +40,10 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 def admit(catalogue: Catalogue, snapshot: Snapshot) -> Admission:
     """Rejects while a critical service is down; accepts, degraded, while anything announced is not well.
 
-    A critical service that is degraded or unknown does not block: gates fail open on what is not known.
+    A critical service that is degraded does not block, and neither does an unknown one: gates fail open on what is not
+    known, unless the service says otherwise.
     """
-    blocking = tuple(
-        name
-        for name, service in catalogue.services.items()
-        if service.is_critical and snapshot.status(name) is Status.DOWN
-    )
+    blocking = tuple(name for name, service in catalogue.services.items() if service.refuses(snapshot.status(name)))
     features = tuple(feature_states(catalogue, snapshot).values())
     if blocking:
         return Admission(

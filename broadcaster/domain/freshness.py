@@ -62,6 +62,17 @@ def effective(
     return Snapshot(position=snapshot.position, services={**snapshot.services, **changed})
 
 
+def expired(snapshot: Snapshot, *, now: float, expires_after: Mapping[str, float]) -> set[str]:
+    """The services that were observed once, and whose last observation says nothing any more at ``now``."""
+    return {
+        name
+        for name, limit in expires_after.items()
+        if (state := snapshot.services.get(name)) is not None
+        and state.observed_at is not None
+        and _has_expired(state, now, limit)
+    }
+
+
 def _as_planned(state: ServiceState, now: float) -> ServiceState:
     state = msgspec.structs.replace(state, plans=plans.advanced(state.plans, now - plans.GRACE))
     override = state.override

@@ -99,7 +99,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """A thing the application stands on, as users and operators are told of it.
 
     ``title`` and ``texts`` are public: ``texts`` maps an event kind to the sentence a user reads.
-    ``runbook`` and ``owner`` are for operators only.
+    ``runbook`` and ``owner`` are for operators only. A critical one that does not ``fails_open`` refuses handshakes
+    also while nothing is known of it.
     """
 
     name: str
@@ -109,6 +110,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     texts: Mapping[str, str] = {}
     runbook: str = ""
     owner: str = ""
+    fails_open: bool = True
+
+    def refuses(self, status: Status) -> bool:
+        """Whether nobody can be served while the service has this status."""
+        return self.is_critical and (status is Status.DOWN or (status is Status.UNKNOWN and not self.fails_open))
 
     @property
     def is_critical(self) -> bool:

@@ -45,7 +45,7 @@ def dependencies(manager: ServiceAvailabilityManager, now: float, *, internal: b
                 "plans": state.plans,
             }
         checks[f"{name}:availability"] = [check]
-        if state.status is Status.DOWN and service.is_critical:
+        if service.refuses(state.status):
             worst = "fail"
         elif worst == "pass" and check["status"] != "pass":
             worst = "warn"

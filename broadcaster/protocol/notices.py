@@ -230,11 +230,10 @@ def closing_reason(catalogue: Catalogue, admission: Admission, snapshot: Snapsho
     """The reason of close 1011: at most 123 bytes, and still a sentence."""
     causes = admission.causes
     planned = all(snapshot.state(name).maintenance for name in causes)
-    full = (
-        _unavailable(catalogue, snapshot, causes, now)
-        if planned
-        else f"{_subject(catalogue, causes)} unavailable; please retry in a few seconds"
-    )
+    if planned or _is_unknown(snapshot, causes):
+        full = _unavailable(catalogue, snapshot, causes, now)
+    else:
+        full = f"{_subject(catalogue, causes)} unavailable; please retry in a few seconds"
     if fit_reason(full) == full or len(causes) < 2:
         return fit_reason(full)
     why = " because of planned work" if planned else "; please retry in a few seconds"
@@ -310,6 +309,9 @@ def _summary(services: Sequence[ServiceView], features: Iterable[FeatureView], f
 
 def _unavailable(catalogue: Catalogue, snapshot: Snapshot, names: Sequence[str], at: float) -> str:
     """That these are unavailable, and why: planned work on all of them, or a problem of ours. Without a full stop."""
+    if _is_unknown(snapshot, names):
+        works = "works" if len(names) == 1 else "work"
+        return f"It is not known whether {_listed([_title_of(catalogue, name) for name in names])} {works}"
     planned = [snapshot.state(name).maintenance for name in names]
     if all(planned):
         until = moment(max(plan.until for plan in planned if plan), at)
@@ -348,6 +350,10 @@ def _sentences(*parts: str) -> str:
     """Sentences in a row; one that lacks its full stop gets it."""
     said = (part.strip() for part in parts)
     return " ".join(part if part[-1] in ".!?" else f"{part}." for part in said if part)
+
+
+def _is_unknown(snapshot: Snapshot, names: Iterable[str]) -> bool:
+    return all(snapshot.status(name) is Status.UNKNOWN for name in names)
 
 
 def _subject(catalogue: Catalogue, names: Iterable[str]) -> str:

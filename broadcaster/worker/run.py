@@ -35,6 +35,7 @@ from broadcaster.worker.isolation import Isolation
 from broadcaster.worker.leases import Leases, leave_quietly
 from broadcaster.worker.observers import Agreement, Observed, Observers, conclusion
 from broadcaster.worker.publisher import Publisher
+from broadcaster.worker.staleness import Staleness
 from broadcaster.worker.throttle import Throttle
 
 log = structlog.get_logger()
@@ -133,6 +134,11 @@ class Worker:
             least_gaps={service: least_gap(each.pace) for service, each in settings.services.items()},
             on_reported=self._look_into,
         )
+        self._staleness = Staleness(
+            store,
+            {service: each.expires_after for service, each in settings.services.items()},
+            is_mine=lambda service: service in self._watches,
+        )
         self._depends_on = {service: each.depends_on for service, each in settings.services.items()}
         self._observers = Observers(
             store,
@@ -220,6 +226,7 @@ class Worker:
             await self._observers.beat(time.time())
 
         await self._advance_plans(time.time())
+        await self._staleness.beat(time.time())
 
     async def _advance_plans(self, now: float) -> None:
         """Announces plans of what is owned that begin and end."""

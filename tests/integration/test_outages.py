@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.clients import RecordingClient, connect, handshake
+from tests.support.commands import running
 from tests.support.outages import come_back, kill_and_keep_data, kill_and_lose_data, pause
 from tests.support.servers import postgres_server
-from tests.support.stack import Stack, run_stack
+from tests.support.stack import Stack, run_stack, until
 
 
 async def assert_truth(stack: Stack, client: RecordingClient, expected: dict[str, str], *, node: int) -> None:
@@ -102,6 +104,28 @@ async def test_dead_workers_are_noticed_and_their_return_makes_no_flood(tmp_path
         await stack.services["analytics"].kill()
         await client.until(lambda: client.notices("analytics"))
         assert [(each.service.name, each.kind.value) for each in client.notices()] == [("analytics", "down")]
+
+
+async def test_what_nobody_looks_at_any_more_is_unknown(tmp_path: Path) -> None:
+    """Clients and the tail are told, the gate fails open or not, as the file says; and its return is no event."""
+    async with run_stack(tmp_path) as stack, running("tail", *stack.flags) as tail:
+        described = yaml.safe_load(stack.config.read_text())
+        described["services"]["auth"]["fail_open"] = False
+        replacement = tmp_path / "services.new"
+        replacement.write_text(yaml.safe_dump(described, sort_keys=False))
+        replacement.replace(stack.config)
+        await until(lambda: "settings_reloaded" in stack.nodes[0].log, "the file is taken")
+        async with connect(stack.nodes[0].ws_url) as client:
+            assert stack.worker is not None
+            await stack.worker.kill()
+            await client.until(lambda: client.truth() == {"auth": "unknown", "analytics": "unknown"})
+            refused = (await handshake(stack.nodes[0].ws_url)).rejected
+            assert "It is not known whether Sign-in works" in refused.text
+            await tail.until(lambda: "auth was not observed for" in tail.told)
+            await stack.worker.start()
+            await client.until(lambda: client.truth() == {"auth": "up", "analytics": "up"})
+            await tail.until(lambda: "auth is observed again: up" in tail.told)
+            assert client.notices() == []
 
 
 async def test_postgres_stopped_started_paused_and_resumed(tmp_path: Path) -> None:

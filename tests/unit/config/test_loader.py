@@ -253,6 +253,7 @@ bogus: 1
     @pytest.mark.parametrize(
         ("lines", "problem"),
         [
+            ("criticality: optional\n    fail_open: false", "5:16: services.a.fail_open: an optional service refuses"),
             ("fall: 0", "4:11: services.a.fall: '0' is not a whole number of at least 1"),
             ("rise: 1.5", "4:11: services.a.rise: '1.5' is not a whole number of at least 1"),
             ("rise: [1]", "4:11: services.a.rise: must be a whole number of at least 1, is a list"),

@@ -187,3 +187,20 @@ def test_nothing_to_judge_leaves_the_snapshot_alone() -> None:
     """The same object, so that readers may cache by identity."""
     fresh = snapshot()
     assert effective(fresh, now=100.0, expires_after={}) is fresh
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("fails_open", [True, False])
+@pytest.mark.parametrize("criticality", list(Criticality))
+def test_only_a_critical_service_refuses_and_an_unknown_one_if_it_is_told_to(
+    status: Status, fails_open: bool, criticality: Criticality
+) -> None:
+    """Down always; unknown where it does not fail open; nothing else."""
+    catalogue = Catalogue(services={"auth": Service(name="auth", criticality=criticality, fails_open=fails_open)})
+    seen = Snapshot(services={"auth": ServiceState(service="auth", status=status)})
+    refuses = criticality is Criticality.CRITICAL and (
+        status is Status.DOWN or (status is Status.UNKNOWN and not fails_open)
+    )
+    admission = admit(catalogue, seen)
+    assert (admission.verdict is Verdict.REJECT) is refuses
+    assert admission.blocking == (("auth",) if refuses else ())

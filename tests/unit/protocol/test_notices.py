@@ -333,3 +333,18 @@ def test_a_cause_that_is_not_announced_explains_nothing_to_users() -> None:
     assert not told.quiet
     assert told.service.caused_by == ()
     assert told.text
+
+
+def test_a_handshake_refused_for_what_is_not_known_says_so() -> None:
+    """Nobody is told that something is unavailable of which nothing is known."""
+    catalogue = Catalogue(services={n: Service(name=n, title=n.title(), fails_open=False) for n in ("auth", "store")})
+    nothing = Snapshot()
+    admission = admit(catalogue, nothing)
+    rejected = notices.rejected(catalogue, admission, nothing, NOW, 5000)
+    assert rejected.text.startswith(
+        "It is not known whether Auth and Store work, and we cannot connect you without them."
+    )
+    assert notices.closing_reason(catalogue, admission, nothing, NOW) == "It is not known whether Auth and Store work"
+    one = Snapshot(services={"store": ServiceState(service="store", status=Status.UP)})
+    text = notices.rejected(catalogue, admit(catalogue, one), one, NOW, 5000).text
+    assert text.startswith("It is not known whether Auth works, and we cannot connect you without it.")
