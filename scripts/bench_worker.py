@@ -33,6 +33,7 @@ from broadcaster.domain.model import Status
 from broadcaster.store.children import end, spawn
 from broadcaster.store.embedded import EmbeddedRedis, free_port
 from broadcaster.store.redis import RedisStore
+from broadcaster.worker.metrics import WorkerMetrics
 from broadcaster.worker.run import Worker
 
 LIMIT = 0.250
@@ -66,6 +67,18 @@ async def serve(port: int) -> None:
     await server.serve_forever()
 
 
+class Lateness(WorkerMetrics):
+    """Keeps every lateness, for percentiles of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[float] = []
+
+    def started(self, lateness: float) -> None:
+        super().started(lateness)
+        self.seen.append(lateness)
+
+
 async def measure_worker(kind: str, port: int, redis_url: str, services: int, interval: float, seconds: float) -> None:
     """Runs the worker; prints what it cost as JSON."""
     probe = HttpProbe(url=f"http://127.0.0.1:{port}/") if kind == "http" else TcpProbe(host="127.0.0.1", port=port)
@@ -76,14 +89,14 @@ async def measure_worker(kind: str, port: int, redis_url: str, services: int, in
         },
         worker=WorkerSettings(host_rate=1e6),
     )
-    lateness: list[float] = []
+    metrics = Lateness()
     async with RedisStore.connect(redis_url, f"{kind}-{port}", timeout=5) as store:
-        worker = asyncio.create_task(Worker(settings, store, on_start=lateness.append).run())
+        worker = asyncio.create_task(Worker(settings, store, metrics=metrics).run())
         await asyncio.sleep(WARM_UP)
-        lateness.clear()
+        metrics.seen.clear()
         before = cpu()
         await asyncio.sleep(seconds)
-        used, late = cpu() - before, sorted(lateness)
+        used, late = cpu() - before, sorted(metrics.seen)
         seen = (await store.read()).snapshot.services.values()
         worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -33,6 +33,7 @@ from broadcaster.worker.detector import Detector
 from broadcaster.worker.evidence import Evidence
 from broadcaster.worker.isolation import Isolation
 from broadcaster.worker.leases import Leases, leave_quietly
+from broadcaster.worker.metrics import WorkerMetrics
 from broadcaster.worker.observers import Agreement, Observed, Observers, conclusion
 from broadcaster.worker.publisher import Publisher
 from broadcaster.worker.staleness import Staleness
@@ -44,9 +45,15 @@ FLUSH_SECONDS = 1.0
 """How long the end may take to commit what is still waiting, and to give up what is owned."""
 
 
-async def run_worker(file: SettingsFile, *, redis_url: str) -> int:
-    """Probes by what the file says, as it changes, until SIGTERM or SIGINT; returns the exit code."""
+async def run_worker(
+    file: SettingsFile, *, redis_url: str, metrics_host: str = "127.0.0.1", metrics_port: int = 0
+) -> int:
+    """Probes by what the file says, as it changes, until SIGTERM or SIGINT; returns the exit code.
+
+    With a ``metrics_port`` it can be scraped meanwhile. Raises StartupError where the port cannot be had.
+    """
     settings = file.settings
+    metrics = WorkerMetrics()
     stop = asyncio.Event()
     received: list[int] = []
     loop = asyncio.get_running_loop()
@@ -63,9 +70,10 @@ async def run_worker(file: SettingsFile, *, redis_url: str) -> int:
         timeout=settings.redis.timeout,
         stream_length=settings.feed.stream_length,
     )
+    served = metrics.served(metrics_host, metrics_port) if metrics_port else contextlib.nullcontext()
     async with store:
-        with file.reloading_on_hangup():
-            watching = asyncio.create_task(_watch_as_told(file, store))
+        with served, file.reloading_on_hangup():
+            watching = asyncio.create_task(_watch_as_told(file, store, metrics))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
@@ -75,11 +83,12 @@ async def run_worker(file: SettingsFile, *, redis_url: str) -> int:
     return 130 if signal.SIGINT in received else 0
 
 
-async def _watch_as_told(file: SettingsFile, store: Store) -> None:
+async def _watch_as_told(file: SettingsFile, store: Store, metrics: WorkerMetrics) -> None:
     """Each change of the settings is a hand-over of this worker to itself: what was found out is carried along."""
     name = make_name()
     while True:
-        watching = asyncio.create_task(watch(file.settings, store, worker=name))
+        metrics.keep(file.settings.services)
+        watching = asyncio.create_task(Worker(file.settings, store, name=name, metrics=metrics).run())
         changing = asyncio.create_task(_next_change(file))
         try:
             await asyncio.wait({watching, changing}, return_when=asyncio.FIRST_COMPLETED)
@@ -103,14 +112,8 @@ def make_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
 
 
-async def watch(settings: Settings, store: Store, *, worker: str = "") -> None:
-    """Probes the services that this worker comes to own and publishes what is concluded, until cancelled; then commits
-    what is still waiting and gives up what it owns."""
-    await Worker(settings, store, name=worker).run()
-
-
 class Worker:
-    """One worker: which services it owns decides which detectors run. ``on_start`` is told how late probes begin."""
+    """One worker: which services it owns decides which detectors run. ``metrics`` is told of every probe."""
 
     def __init__(
         self,
@@ -119,13 +122,13 @@ class Worker:
         *,
         name: str = "",
         make_probe: Callable[[str, ServiceSettings], Probe] = make_probe,
-        on_start: Callable[[float], None] = lambda lateness: None,
+        metrics: WorkerMetrics | None = None,
     ) -> None:
         self.name = name or make_name()
         self._settings = settings
         self._store = store
         self._make_probe = make_probe
-        self._on_start = on_start
+        self._metrics = metrics or WorkerMetrics()
         self._throttle = Throttle(at_once=settings.worker.max_probes, rate=settings.worker.host_rate)
         self._watches: dict[str, _Watch] = {}
         self._last_seen: dict[str, Observation] = {}
@@ -193,12 +196,18 @@ class Worker:
             is_doubtful=lambda: self._isolation.is_doubtful,
             on_beat=self._beat,
         )
+        self._metrics.follow(
+            owned=lambda: len(self._leases.held),
+            is_reachable=lambda: self._publisher.is_reachable,
+            is_cut_off=lambda: self._isolation.is_cut_off,
+        )
 
     def __repr__(self) -> str:
         return f"Worker({self.name!r}, {len(self._watches)} services)"
 
     async def run(self) -> None:
-        """Works until cancelled, and ends in good order as far as the carrier can be reached."""
+        """Probes what this worker comes to own and publishes what is concluded, until cancelled; then commits what is
+        still waiting and gives up what it owns, as far as the carrier can be reached."""
         try:
             await self._publisher.load()
         except StoreError as error:
@@ -224,13 +233,12 @@ class Worker:
             await self._observers.withdraw()
         else:
             await self._observers.beat(time.time())
-
         await self._advance_plans(time.time())
         await self._staleness.beat(time.time())
 
     async def _advance_plans(self, now: float) -> None:
         """Announces plans of what is owned that begin and end."""
-        for service in self._leases.held:
+        for service in tuple(self._leases.held):
             if advance(self._publisher.known.state(service).plans, now) is None:
                 continue
             while step := await change_plans(self._store, service, lambda plans: advance(plans, now), at=now, by=""):
@@ -260,7 +268,7 @@ class Worker:
             state=msgspec.structs.replace(state or DetectorState(), status=status),
             on_observation=self._observed,
             on_decision=self._conclude,
-            on_start=self._on_start,
+            on_start=self._metrics.started,
         )
         task = self._tasks.create_task(detector.run(), name=f"detector {service}")
         self._watches[service] = _Watch(detector=detector, probe=probe, task=task)
@@ -315,6 +323,7 @@ class Worker:
 
     def _observed(self, observation: Observation) -> None:
         self._last_seen[observation.service] = observation
+        self._metrics.observed(observation)
         if not self._isolation.is_cut_off:
             self._publisher.observed(observation)
 
