@@ -37,7 +37,9 @@ def next_wait(state: DetectorState, pace: Pace) -> float:
         if not state.may_fall:
             return min(pace.fast_interval * 2.0 ** max(0, state.pending - pace.rise), pace.interval)
         first = pace.fast_interval / 4 if state.is_definitive else pace.fast_interval
-        return min(first * 2.0 ** min(state.pending - 1, 20), pace.interval)
+        # Failures in a row decide soon, whatever was open before them; what comes and goes must not be hammered.
+        looks = state.failed or state.pending
+        return min(first * 2.0 ** min(looks - 1, 20), pace.interval)
     if state.status is Status.DOWN and state.settled > PATIENCE:
         most = pace.rise * pace.interval - (pace.rise - 1) * pace.fast_interval
         return max(pace.interval, min(pace.interval * 1.25 ** min(state.settled - PATIENCE, 20), most))

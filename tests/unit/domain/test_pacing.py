@@ -17,7 +17,7 @@ POLICY = Policy()
 def after(outcomes: str, category: Category = Category.TIMEOUT, start: Status = Status.UP) -> list[DetectorState]:
     states, state = [], DetectorState(status=start)
     for at, letter in enumerate(outcomes):
-        outcome = {"g": Outcome.OK, "f": Outcome.FAILED}[letter]
+        outcome = {"g": Outcome.OK, "i": Outcome.IMPAIRED, "f": Outcome.FAILED}[letter]
         why = category if letter == "f" else None
         state, _ = decide(
             state, Observation(service="a", at=float(at), outcome=outcome, latency=0.1, category=why), POLICY
@@ -89,3 +89,32 @@ def test_no_outage_takes_longer_than_the_worst_case(pace: Pace, category: Catego
         seen = Observation(service="a", at=now, outcome=Outcome.FAILED, latency=now - started, category=category)
         state, _ = decide(state, seen, policy)
     assert now == pytest.approx(worst_case(pace, is_definitive=category.is_definitive), abs=0.01 * pace.fall)
+
+
+@given(
+    before=st.text("gif", max_size=30),
+    start=st.sampled_from([Status.UNKNOWN, Status.UP, Status.DEGRADED]),
+    category=st.sampled_from([Category.TIMEOUT, Category.REFUSED]),
+    fall=st.integers(1, 6),
+)
+def test_the_worst_case_holds_whatever_was_seen_before(
+    before: str, start: Status, category: Category, fall: int
+) -> None:
+    """Also of a service about which something was open already, which must not be looked at more seldom for that."""
+    pace = Pace(interval=10, fast_interval=1, timeout=10, fast_timeout=5, fall=fall, rise=2)
+    policy = Policy(fall=fall, rise=2)
+    state = (after(before, start=start) or [DetectorState(status=start)])[-1]
+    started = now = 0.0
+    while state.status is not Status.DOWN:
+        now = max(now, started + next_wait(state, pace) * (1 + SPREAD))
+        started = now
+        now += observation_limit(state, pace) if category is Category.TIMEOUT else 0.001
+        seen = Observation(service="a", at=now, outcome=Outcome.FAILED, latency=now - started, category=category)
+        state, _ = decide(state, seen, policy)
+    assert now <= worst_case(pace, is_definitive=category.is_definitive) + 0.01 * fall
+
+
+@given(st.lists(st.sampled_from(["g", "fg"]), min_size=30, max_size=60).map("".join))
+def test_a_service_that_comes_and_goes_is_not_hammered(seen: str) -> None:
+    """Single failures among good answers: no more than about two looks an interval."""
+    assert sum(waits(seen)) >= 30 * (len(seen) / 2 - 3)
