@@ -34,7 +34,7 @@ from broadcaster.store.children import end, spawn
 from broadcaster.store.embedded import EmbeddedRedis, free_port
 from broadcaster.store.redis import RedisStore
 from broadcaster.worker.metrics import WorkerMetrics
-from broadcaster.worker.run import Worker
+from broadcaster.worker.worker import Worker
 
 LIMIT = 0.250
 """Seconds: the most that 99 of 100 checks may begin late."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from broadcaster.config.settings import Duration, FeedSettings, ServiceSettings, Settings, TcpProbe, WorkerSettings
 from broadcaster.domain.model import EventKind, Status
 from broadcaster.store.memory import MemoryStore
-from broadcaster.worker.run import Worker
+from broadcaster.worker.worker import Worker
 from tests.support.commits import transitions
 from tests.support.ports import LOOPBACK, free_port
 

@@ -17,7 +17,7 @@ from broadcaster.probes.base import Probe
 from broadcaster.store.base import Store
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
-from broadcaster.worker.run import Worker
+from broadcaster.worker.worker import Worker
 from tests.support.commits import transitions
 from tests.support.servers import redis_server
 
