@@ -2,7 +2,8 @@
 """What a worker costs: CPU per check, and how late checks begin, with a thousand services on one process.
 
 The product's own worker, with its leases and heartbeats on a real Redis, against a cheap local server in a process of
-its own; next to loops that do nothing but the same checks, which is the least that they can cost.
+its own; next to loops that do nothing but the same checks, which is the least that they can cost, and to Prometheus'
+blackbox exporter where one is installed.
 
     bench_worker.py                       1,000 services every 5 s for 30 s, over TCP and HTTP; about 2 minutes
     bench_worker.py --check               exit 1 if checks begin later than 250 ms at p99
@@ -14,11 +15,14 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import cast
@@ -43,6 +47,12 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
 WARM_UP = 6.0
 """Seconds before the measurement: every service was seen, and the first spread is over."""
+
+
+BLACKBOX = ("blackbox_exporter", "prometheus-blackbox-exporter")
+"""The names that Prometheus' blackbox exporter has; it is measured beside the worker where one is on PATH."""
+
+ROLES = {"floor": "only the checks", "worker": "the worker", "blackbox": "blackbox exporter"}
 
 
 def cpu() -> float:
@@ -147,6 +157,59 @@ async def measure_floor(kind: str, port: int, services: int, interval: float, se
     await asyncio.wait(tasks)
 
 
+async def measure_blackbox(kind: str, port: int, services: int, interval: float, seconds: float) -> None:
+    """Prometheus' blackbox exporter, asked as Prometheus asks it; prints what its own process cost as JSON."""
+    binary = next(filter(None, map(shutil.which, BLACKBOX)), None)
+    if binary is None:
+        raise SystemExit("no blackbox exporter")
+    module, its_port, checks = {"http": "http_2xx", "tcp": "tcp_connect"}[kind], free_port(), 0
+    target = f"http://127.0.0.1:{port}/" if kind == "http" else f"127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{its_port}/probe"
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as config:
+        config.write(f"modules: {{{module}: {{prober: {kind}, timeout: 4s}}}}\n")
+        config.flush()
+        quiet = [f"--config.file={config.name}", f"--web.listen-address=127.0.0.1:{its_port}", "--log.level=error"]
+        exporter = spawn([binary, *quiet])
+        try:
+            await _until_it_listens(its_port)
+            async with httpx.AsyncClient(trust_env=False, timeout=10, limits=httpx.Limits()) as client:
+
+                async def watch(number: int) -> None:
+                    nonlocal checks
+                    due = time.monotonic() + interval * number / services
+                    while True:
+                        await asyncio.sleep(max(0.0, due - time.monotonic()))
+                        answer = await client.get(url, params={"module": module, "target": target})
+                        if "probe_success 1" not in answer.text:
+                            raise SystemExit(f"a check failed: this measured something else; {answer.text[:200]}")
+                        checks += 1
+                        due += interval
+
+                tasks = [asyncio.create_task(watch(number)) for number in range(services)]
+                await asyncio.sleep(WARM_UP)
+                before, done = cpu_of(exporter.pid), checks
+                await asyncio.sleep(seconds)
+                used, made, peak = cpu_of(exporter.pid) - before, checks - done, peak_of(exporter.pid)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+        finally:
+            await end(exporter)
+    print(json.dumps({"cpu": used, "checks": made, "rss": peak}))
+
+
+def cpu_of(pid: int) -> float:
+    """Seconds of user and system time of another process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_of(pid: int) -> int:
+    """Bytes of memory that another process had at most."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
 def _report(used: float, checks: int, **lateness: float) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"cpu": used, "checks": checks, "rss": peak, **lateness}))
@@ -161,7 +224,7 @@ async def main(chosen: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             async with EmbeddedRedis(Path(folder)) as redis:
                 for kind in chosen.kinds:
-                    for role in ("floor", "worker"):
+                    for role in chosen_roles():
                         command = [sys.executable, __file__, "--measure", role, "--kinds", kind, "--port", str(port)]
                         command += ["--redis", redis.url, "--services", str(chosen.services)]
                         command += ["--interval", str(chosen.interval), "--seconds", str(chosen.seconds)]
@@ -175,6 +238,11 @@ async def main(chosen: argparse.Namespace) -> int:
         print(f"checks begin {late * 1000:.0f} ms late at p99, above {LIMIT * 1000:.0f} ms", file=sys.stderr)
         return 1
     return 0
+
+
+def chosen_roles() -> list[str]:
+    """What can be measured here."""
+    return ["floor", "worker", *(["blackbox"] if any(map(shutil.which, BLACKBOX)) else [])]
 
 
 async def _until_it_listens(port: int) -> None:
@@ -209,7 +277,7 @@ def _show(chosen: argparse.Namespace, rows: Sequence[tuple[str, str, dict[str, f
         lateness = [f"{its[name] * 1000:.1f} ms" if name in its else "" for name in ("p50", "p99", "most")]
         table.add_row(
             kind,
-            "the worker" if role == "worker" else "only the checks",
+            ROLES[role],
             f"{its['checks'] / chosen.seconds:.0f}",
             f"{each * 1e6:.0f} µs",
             f"{each / floors[kind]:.2f}",
@@ -236,8 +304,9 @@ if __name__ == "__main__":
     elif arguments.measure == "worker":
         rest = (arguments.services, arguments.interval, arguments.seconds)
         uvloop.run(measure_worker(arguments.kinds[0], arguments.port, arguments.redis, *rest))
-    elif arguments.measure == "floor":
+    elif arguments.measure:
         rest = (arguments.services, arguments.interval, arguments.seconds)
-        uvloop.run(measure_floor(arguments.kinds[0], arguments.port, *rest))
+        measure = measure_floor if arguments.measure == "floor" else measure_blackbox
+        uvloop.run(measure(arguments.kinds[0], arguments.port, *rest))
     else:
         sys.exit(asyncio.run(main(arguments)))
