@@ -226,7 +226,8 @@ class Publisher:
         match written.outcome:
             case Outcome.DONE if written.position.revision == self._known.position.revision + 1:
                 self._remember(decision, written.position)
-                tell = log.info if decision.status is Status.UP else log.warning
+                is_planned = state.maintenance is not None
+                tell = log.info if decision.status is Status.UP or is_planned else log.warning
                 tell(
                     "transition",
                     service=decision.service,
@@ -235,6 +236,7 @@ class Publisher:
                     detail=decision.detail,
                     caused_by=decision.caused_by,
                     incident=decision.incident,
+                    is_planned=is_planned,
                     position=str(written.position),
                 )
                 return True
