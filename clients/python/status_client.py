@@ -16,6 +16,8 @@ async def follow(url: str) -> None:
             async with websockets.connect(url, subprotocols=[websockets.Subprotocol("availability.v1")]) as socket:
                 async for data in socket:
                     said = json.loads(data)
+                    if said.get("quiet"):
+                        continue
                     failures, retry_after = 0, said.get("retry_after_ms", 0) / 1000
                     words = said.get("text") or ("All is well." if said["type"] in ("welcome", "snapshot") else "")
                     print(f"{said['type']}: {words}" if words else said["type"], flush=True)
