@@ -1,7 +1,7 @@
 """Who is connected and what they are told: every frame is encoded once and written to all.
 
 Status is state, not a log: a client whose transport pauses writing is taken off the fan-out and gets one fresh
-snapshot when it resumes. Nothing here runs per connection: no task, no timer, no queue.
+snapshot when it resumes. Nothing here runs per connection: no task, no timer, no queue (``fanout`` has the order).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from broadcaster.manager.manager import (
     SnapshotReplaced,
 )
 from broadcaster.node.connection import Connection
+from broadcaster.node.fanout import Fanout
 from broadcaster.node.frames import PING, close_frame, text_frame
 from broadcaster.node.metrics import NodeCounts
 from broadcaster.protocol import closing, notices
@@ -62,7 +63,7 @@ class Hub:
         self._counts = counts
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._active: dict[Connection, asyncio.Transport] = {}
+        self._active: Fanout[Connection] = Fanout(self._loop)
         self._paused: dict[Connection, float] = {}  # -> since
         self._closing: dict[Connection, float] = {}  # -> deadline
         self._buckets: list[set[Connection]] = [
@@ -107,7 +108,7 @@ class Hub:
                 self._turn_away(connection, upgrade + rejection, reason)
             else:
                 self._counts.messages["welcome"] += 1
-                self._active[connection] = transport
+                self._active.add(connection)
                 self._next_bucket = connection.bucket = (self._next_bucket + 1) % len(self._buckets)
                 self._buckets[connection.bucket].add(connection)
                 transport.write(upgrade + self._welcome_frame())
@@ -179,26 +180,22 @@ class Hub:
                 self.broadcast(notices.feed_notice(state, now))
 
     def broadcast(self, message: Message) -> None:
-        """Writes one frame to every client that keeps up."""
-        frame = text_frame(message)
-        # A copy: a write may pause its own connection, which takes it off.
-        transports = list(self._active.values())
-        for transport in transports:
-            transport.write(frame)
-        self._counts.messages[message.__struct_config__.tag or ""] += len(transports)  # type: ignore[index]
+        """Tells every client that keeps up, in one frame for all."""
+        self._active.send(text_frame(message))
+        self._counts.messages[message.__struct_config__.tag or ""] += len(self._active)  # type: ignore[index]
 
     # Slow ones.
 
     def pause(self, connection: Connection) -> None:
         """The client does not read fast enough: no more frames until it has caught up."""
-        if self._active.pop(connection, None) is not None:
+        if self._active.remove(connection):
             self._paused[connection] = self._loop.time()
 
     def resume(self, connection: Connection) -> None:
         """It has: the truth as of now, once, and back on the fan-out."""
         if self._paused.pop(connection, None) is None:
             return
-        self._active[connection] = connection.transport
+        self._active.add(connection)
         self._counts.resumed += 1
         message = notices.snapshot_message(
             self._manager.catalogue, self._manager.snapshot, self._manager.feed_state, self._clock()
@@ -209,7 +206,7 @@ class Hub:
 
     def leave(self, connection: Connection) -> None:
         """No more frames for this one."""
-        self._active.pop(connection, None)
+        self._active.remove(connection)
         self._paused.pop(connection, None)
         self._buckets[connection.bucket].discard(connection)
 
