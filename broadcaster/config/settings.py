@@ -268,7 +268,10 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
 
 class NodeSettings(Section, frozen=True, kw_only=True):
     """The WebSocket node. ``allowed_origins`` are what browsers may come from besides the node's own host;
-    ``operator_token`` opens the operators' details (empty: nobody gets them)."""
+    ``operator_token`` opens the operators' details (empty: nobody gets them). Whoever is refused comes back after
+    ``retry_after`` to ``retry_after_most`` and a bit; whoever is sent away so that no more than ``reconnect_rate`` a
+    second come to other nodes. An orderly end is announced by ``/readyz`` for ``drain_delay``, and sends everybody away
+    within ``drain_seconds``."""
 
     host: str = "127.0.0.1"
     port: Port = 8895
@@ -281,6 +284,9 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     write_limit_bytes: Count = 65_536
     stuck_after: Duration = Duration(30)
     retry_after: Duration = Duration(5)
+    retry_after_most: Duration = Duration(30)
+    reconnect_rate: Annotated[float, Meta(gt=0)] = 1000.0
+    drain_delay: Duration | None = None
     drain_seconds: Duration = Duration(2)
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import structlog
 
 from broadcaster.config.settings import NodeSettings
 from broadcaster.domain.admission import Verdict
 from broadcaster.domain.model import FeedState, Position, Snapshot
+from broadcaster.domain.reconnects import after_goodbye, after_rejection
 from broadcaster.manager.manager import (
     Change,
     FeedChanged,
@@ -41,8 +43,11 @@ ASYNCIO_HIGH_WATER = 65_536
 CLOSE_SECONDS = 5.0
 """How long a client has to answer a close frame."""
 
-REJECTIONS = 16
-"""Rejections that are encoded per snapshot, with ``retry_after_ms`` spread between them."""
+VARIANTS = 32
+"""Answers that are encoded for all who are refused, or sent away, with ``retry_after_ms`` spread between them."""
+
+DRAIN_STEP = 0.01
+"""Seconds between the groups of clients that are sent away."""
 
 TICK_SECONDS = 1.0
 
@@ -72,8 +77,10 @@ class Hub:
         self._next_bucket = 0
         self._welcome: _Cached = _Cached()
         self._rejections: _CachedRejections = _CachedRejections()
+        self._goodbyes: list[bytes] = []
         self._stop_listening = manager.listen(self._on_change)
         self._all_gone = asyncio.Event()
+        self._hurried = asyncio.Event()
         self.is_draining = False
 
     def __repr__(self) -> str:
@@ -130,24 +137,33 @@ class Hub:
         """One of a few prepared rejections, so that clients told at the same time do not all come back together."""
         cached, manager = self._rejections, self._manager
         if cached.snapshot is not manager.snapshot:
-            admission, base = manager.admit(), self._settings.retry_after * 1000
+            admission = manager.admit()
             if cached.logged != (admission.blocking, manager.position):
                 log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
                 cached.logged = (admission.blocking, manager.position)
+            now = self._clock()
+            outage = max(0.0, now - min(manager.state(name).since or now for name in admission.blocking))
             cached.frames = [
                 text_frame(
                     notices.rejected(
                         manager.catalogue,
                         admission,
                         manager.snapshot,
-                        self._clock(),
-                        round(base * (1 + (number + random.random()) / REJECTIONS)),  # noqa: S311
+                        now,
+                        _milliseconds(
+                            after_rejection(
+                                chance,
+                                outage=outage,
+                                least=self._settings.retry_after,
+                                most=self._settings.retry_after_most,
+                            )
+                        ),
                     )
                 )
-                for number in range(REJECTIONS)
+                for chance in _chances()
             ]
             cached.closing = closing.UNAVAILABLE.with_reason(
-                notices.closing_reason(manager.catalogue, admission, manager.snapshot, self._clock())
+                notices.closing_reason(manager.catalogue, admission, manager.snapshot, now)
             )
             cached.snapshot = manager.snapshot
         return random.choice(cached.frames), cached.closing  # noqa: S311
@@ -234,6 +250,7 @@ class Hub:
         """The housekeeping of second ``number``: one bucket's pings, and whatever has waited too long."""
         now = self._loop.time()
         self._welcome.snapshot = self._rejections.snapshot = None  # their ``at`` must not grow old
+        self._goodbyes = []
         for connection in list(self._buckets[number % len(self._buckets)]):
             if not connection.answered:
                 self.close(connection, closing.SILENT)
@@ -248,24 +265,58 @@ class Hub:
                 connection.transport.abort()
 
     async def drain(self) -> None:
-        """Sends everybody away with a goodbye, and waits up to ``drain_seconds`` for them to be gone."""
+        """Sends everybody away with a goodbye, and waits up to ``drain_seconds`` for them to be gone.
+
+        Whoever asks is told first that this node is not ready, for ``drain_delay`` or until ``hurry`` is called;
+        then goodbyes are spread over half of the time, so that other nodes get new clients one after the other.
+        """
         self.is_draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_delay or 0.0):
+                await self._hurried.wait()
+        ends = self._loop.time() + self._settings.drain_seconds
         self._stop_listening()
-        for connection in [*self._active, *self._paused]:
-            if not connection.is_paused:
-                connection.transport.write(self._goodbye())
-            self.close(connection, closing.RESTART)
+        self._goodbyes = self._prepare_goodbyes(len(self))
+        leaving = [*self._active, *self._paused]
+        step = max(1, math.ceil(len(leaving) * DRAIN_STEP / (self._settings.drain_seconds / 2)))
+        for begin in range(0, len(leaving), step):
+            for connection in leaving[begin : begin + step]:
+                if connection in self._active:
+                    connection.transport.write(random.choice(self._goodbyes))  # noqa: S311
+                elif connection not in self._paused:
+                    continue  # it went by itself
+                self.close(connection, closing.RESTART)
+            await asyncio.sleep(DRAIN_STEP)
         self._all_gone.clear()
         if self._closing:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.drain_seconds):
+                async with asyncio.timeout_at(ends):
                     await self._all_gone.wait()
         for connection in list(self._closing):
             connection.transport.abort()
 
+    def hurry(self) -> None:
+        """Waits no longer for anybody to notice that this node goes away."""
+        self._hurried.set()
+
     def _goodbye(self) -> bytes:
-        retry_after = self._settings.retry_after * 1000 * random.uniform(0.2, 1)  # noqa: S311
-        return text_frame(notices.goodbye(self._clock(), round(retry_after)))
+        if not self._goodbyes:
+            self._goodbyes = self._prepare_goodbyes(len(self))
+        return random.choice(self._goodbyes)  # noqa: S311
+
+    def _prepare_goodbyes(self, clients: int) -> list[bytes]:
+        least, rate = self._settings.retry_after, self._settings.reconnect_rate
+        waits = (after_goodbye(chance, clients=clients, least=least, rate=rate) for chance in _chances())
+        return [text_frame(notices.goodbye(self._clock(), _milliseconds(wait))) for wait in waits]
+
+
+def _chances() -> Iterator[float]:
+    """Numbers from 0 to 1 at random, and evenly spread all the same."""
+    return ((number + random.random()) / VARIANTS for number in range(VARIANTS))  # noqa: S311
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 class _Cached:

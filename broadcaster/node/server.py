@@ -121,6 +121,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
         self._hub = hub
+        self._loop = asyncio.get_running_loop()
         self.signal_received: int | None = None
 
     @contextlib.contextmanager
@@ -134,6 +135,8 @@ class _Server(uvicorn.Server):
                 signal.signal(each, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.signal_received:
+            self._loop.call_soon_threadsafe(self._hub.hurry)
         self.signal_received = self.signal_received or sig
         super().handle_exit(sig, frame)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from broadcaster.protocol.messages import Goodbye
 from tests.support.clients import connect, handshake
-from tests.support.stack import run_stack
+from tests.support.stack import DEADLINE, run_stack, until
 
 TOKEN = "an operator's token"
 
@@ -94,3 +99,36 @@ async def test_a_drained_node_says_goodbye(tmp_path: Path) -> None:
         assert process is not None
         assert process.returncode == 0
         assert "Traceback" not in stack.nodes[0].log
+
+
+async def test_a_node_that_goes_away_is_not_ready_first(tmp_path: Path) -> None:
+    """Before anybody is sent away a load balancer learns of it, and newcomers go elsewhere; a second signal hurries."""
+    changes = {"node": {"drain_delay": "5m"}}
+    async with run_stack(tmp_path, changes=changes) as stack, connect(stack.nodes[0].ws_url) as client:
+        node = stack.nodes[0]
+        os.kill(node.pid, signal.SIGTERM)
+        async with asyncio.timeout(DEADLINE):
+            while (ready := await node.get("/readyz")).status_code != 503:
+                await asyncio.sleep(0.02)
+        assert ready.json()["reason"] == "draining"
+        assert not client.is_closed
+        async with connect(node.ws_url) as newcomer:
+            assert (await newcomer.closed())[0] == 1012
+        os.kill(node.pid, signal.SIGTERM)
+        assert (await client.closed())[0] == 1012
+        await until(lambda: not node.is_running)
+
+
+async def test_many_are_sent_away_one_after_the_other(tmp_path: Path) -> None:
+    """Each with a time of its own to come back; none is forgotten, and the process ends in its time."""
+    async with run_stack(tmp_path) as stack, AsyncExitStack() as opened:
+        node = stack.nodes[0]
+        clients = [await opened.enter_async_context(connect(node.ws_url)) for _ in range(60)]
+        await node.stop()
+        assert [(await each.closed())[0] for each in clients] == [1012] * 60
+        goodbyes = [each.messages[-1] for each in clients]
+        waits = {each.retry_after_ms for each in goodbyes if isinstance(each, Goodbye)}
+        assert len(waits) > 10
+        assert min(waits) >= 1000
+        assert max(waits) <= 5000
+        assert max(waits) - min(waits) > 2000
