@@ -37,6 +37,8 @@ class Checker:
             self._note(("feed", "stale_after"), "must be longer than heartbeat_interval")
         if settings.worker.lease_ttl < 2 * settings.feed.heartbeat_interval:
             self._note(("worker", "lease_ttl"), "must be at least twice feed.heartbeat_interval, which renews leases")
+        if settings.node.tls_key and not settings.node.tls_certificate:
+            self._note(("node", "tls_key"), "has no certificate beside it", "name it in tls_certificate")
         self._check_cycles(services, names)
 
     def _check_service(self, path: Path, name: str, service: ServiceSettings, names: list[str]) -> None:

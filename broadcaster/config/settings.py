@@ -271,12 +271,15 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     ``operator_token`` opens the operators' details (empty: nobody gets them). Whoever is refused comes back after
     ``retry_after`` to ``retry_after_most`` and a bit; whoever is sent away so that no more than ``reconnect_rate`` a
     second come to other nodes. An orderly end is announced by ``/readyz`` for ``drain_delay``, and sends everybody away
-    within ``drain_seconds``."""
+    within ``drain_seconds``. With a ``tls_certificate`` (the chain, in PEM) and its ``tls_key`` it speaks TLS only."""
 
     host: str = "127.0.0.1"
     port: Port = 8895
     allowed_origins: tuple[str, ...] = ()
     operator_token: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_key_password: str = ""
     handshake_timeout: Duration = Duration(10)
     max_header_bytes: Count = 16_384
     max_connections: Count = 18_000

@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 
 from broadcaster.config.reload import SettingsFile
-from broadcaster.config.settings import Settings
+from broadcaster.config.settings import NodeSettings, Settings
 from broadcaster.domain.errors import StartupError
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.hub import TICK_SECONDS, Hub
@@ -74,13 +74,18 @@ async def serve_on(
             server_header=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=2,
+            ssl_certfile=settings.node.tls_certificate or None,
+            ssl_keyfile=settings.node.tls_key or None,
+            # Without a password a key that is encrypted would be asked for on the terminal.
+            ssl_keyfile_password=settings.node.tls_key_password or "none",
         )
+        _load(config, settings.node)
         server = _Server(config, hub)
         running = [asyncio.create_task(_tick(hub, door), name="node tick")]
         if changes is not None:
             running.append(asyncio.create_task(_follow(manager, changes), name="node settings"))
         where = listener.getsockname()
-        log.info("node_started", host=where[0], port=where[1])
+        log.info("node_started", host=where[0], port=where[1], tls=config.is_ssl)
         try:
             await server.serve(sockets=[listener])
         finally:
@@ -100,6 +105,15 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartupError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
         ) from error
+
+
+def _load(config: uvicorn.Config, settings: NodeSettings) -> None:
+    """Reads the TLS files. Raises StartupError naming what cannot be used."""
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        files = " and ".join(each for each in (settings.tls_certificate, settings.tls_key) if each)
+        raise StartupError(f"cannot use the TLS files of the settings ({files}): {error.strerror or error}") from error
 
 
 async def _tick(hub: Hub, door: Doorway) -> None:

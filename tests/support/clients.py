@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import websockets
 from websockets.asyncio.client import ClientConnection
@@ -113,9 +114,9 @@ def reduced(features: tuple[FeatureView, ...]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connect(url: str) -> AsyncIterator[RecordingClient]:
+async def connect(url: str, **options: Any) -> AsyncIterator[RecordingClient]:
     """A connected client that has its first message."""
-    async with websockets.connect(url, compression=None, open_timeout=DEADLINE, proxy=None) as socket:
+    async with websockets.connect(url, compression=None, open_timeout=DEADLINE, proxy=None, **options) as socket:
         client = RecordingClient(socket)
         try:
             await client.until(lambda: client.messages or client.is_closed)
