@@ -14,9 +14,8 @@ import httpx
 import pytest
 import websockets
 
-from broadcaster.protocol import codec
-from broadcaster.protocol.messages import Notice, Welcome
 from tests.support.certificates import Certificates, make_certificates
+from tests.support.clients import connect
 from tests.support.commands import finished
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.stack import DEADLINE, Program, Stack, run_stack
@@ -64,20 +63,13 @@ async def test_pages_and_notices_go_over_tls(tmp_path: Path, certificates: Certi
 
         await until_seen(seen, {"auth": "up", "analytics": "up"})
         assert (await http.get(f"{base}/")).status_code == 200
-        async with websockets.connect(
-            f"wss://{LOOPBACK}:{node.port}/ws", ssl=trust, origin=websockets.Origin(base), proxy=None
-        ) as socket:
-            assert isinstance(codec.decode_message(await socket.recv()), Welcome)
+        url = f"wss://{LOOPBACK}:{node.port}/ws"
+        async with connect(url, ssl=trust, origin=websockets.Origin(base)) as client:
+            assert client.welcome.text == ""
             await stack.services["analytics"].kill()
-            async with asyncio.timeout(DEADLINE):
-                notice = codec.decode_message(await socket.recv())
-            assert isinstance(notice, Notice)
-            assert notice.service.name == "analytics"
+            await client.until_notices("analytics", 1)
             await node.stop()
-            with pytest.raises(websockets.ConnectionClosed):
-                while True:
-                    await socket.recv()
-            assert socket.close_code == 1012
+            assert (await client.closed())[0] == 1012
 
 
 async def test_whoever_does_not_speak_tls_harms_nobody(tmp_path: Path, certificates: Certificates) -> None:
@@ -116,7 +108,17 @@ async def test_files_that_cannot_be_used_are_told(tmp_path: Path, certificates: 
             key = certificates.folder / "authority.key"
         case "an encrypted key":
             key = certificates.folder / "encrypted.key"
-            command = ["openssl", "ec", "-in", certificates.key, "-out", key, "-aes256", "-passout", "pass:secret"]
+            command = [
+                "openssl",
+                "ec",
+                "-in",
+                str(certificates.key),
+                "-out",
+                str(key),
+                "-aes256",
+                "-passout",
+                "pass:secret",
+            ]
             subprocess.run(command, check=True, capture_output=True)
     config = tmp_path / "services.yaml"
     config.write_text(
