@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
@@ -41,6 +42,11 @@ class Child:
         return shlex.join(self.command)
 
 
+async def _ended(process: subprocess.Popen[bytes], grace: float) -> None:
+    if process.poll() is None:
+        await end(process, grace=grace)
+
+
 class Supervisor:
     """``say(child, line)`` gets every line a child prints, ``tell(text)`` what happens to children."""
 
@@ -61,12 +67,22 @@ class Supervisor:
         """Whether this child ended and is not started again."""
         return name in self._tasks and self._tasks[name].done()
 
-    async def stop(self, grace: float = 5.0) -> None:
-        """Ends the children, the last started first, each within ``grace`` seconds or by force."""
-        self._is_ending = True
-        for child in reversed(self._children):
+    def signal(self, number: int) -> None:
+        """Passes a signal on to all children. SIGTERM tells them to end, so that none is started again."""
+        self._is_ending = self._is_ending or number == signal.SIGTERM
+        for child in self._children:
             if child.process is not None and child.process.poll() is None:
-                await end(child.process, grace=grace)
+                child.process.send_signal(number)
+
+    async def stop(self, grace: float = 5.0, *, at_once: bool = False) -> None:
+        """Ends the children, the last started first or all ``at_once``, each within ``grace`` seconds or by force."""
+        self._is_ending = True
+        running = [child.process for child in reversed(self._children) if child.process is not None]
+        if at_once:
+            await asyncio.gather(*(_ended(process, grace) for process in running))
+        else:
+            for process in running:
+                await _ended(process, grace)
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from broadcaster.domain.model import FeedState
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node import health
+from broadcaster.node.siblings import Siblings
 
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'",
@@ -31,7 +32,7 @@ _PAGE_HEADERS = {
 
 def make_app(
     manager: ServiceAvailabilityManager,
-    registry: CollectorRegistry,
+    registry: CollectorRegistry | Siblings,
     *,
     operator_token: str,
     is_draining: Callable[[], bool],
@@ -54,7 +55,8 @@ def make_app(
 
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), media_type=content_type)
+        found = await registry.gathered() if isinstance(registry, Siblings) else registry
+        return Response(encode(found), media_type=content_type)
 
     async def websocket(request: Request) -> Response:
         return PlainTextResponse(

@@ -8,7 +8,8 @@ import itertools
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -21,6 +22,7 @@ from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.hub import TICK_SECONDS, Hub
 from broadcaster.node.metrics import NodeCollector, NodeCounts, registry_for
 from broadcaster.node.routes import make_app
+from broadcaster.node.siblings import Siblings
 from broadcaster.node.upgrade import Doorway
 from broadcaster.store.base import Store
 from broadcaster.store.redis import RedisStore
@@ -33,17 +35,27 @@ PATHS = {"/ws": True, "/ws/status": False}
 BACKLOG = 4096
 
 
-async def serve(file: SettingsFile, *, redis_url: str, host: str | None = None, port: int | None = None) -> int:
+async def serve(
+    file: SettingsFile,
+    *,
+    redis_url: str,
+    host: str | None = None,
+    port: int | None = None,
+    meeting: Path | None = None,
+) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Raises StartupError where the port cannot be had.
 
-    What the file says of services and features is followed as it changes.
+    What the file says of services and features is followed as it changes. ``meeting`` is this process's place among
+    those that share the port: a directory that all of them have, and its number.
     """
     settings = file.settings
-    listener = listen(host or settings.node.host, settings.node.port if port is None else port)
+    where = (host or settings.node.host, settings.node.port if port is None else port)
+    listener = listen(*where, is_shared=meeting is not None)
+    siblings = None if meeting is None else Siblings(meeting.parent, int(meeting.name))
     store = RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout)
     async with store:
         with file.reloading_on_hangup():
-            return await serve_on(listener, settings, store, changes=file.changes)
+            return await serve_on(listener, settings, store, changes=file.changes, siblings=siblings)
 
 
 async def serve_on(
@@ -52,15 +64,19 @@ async def serve_on(
     store: Store,
     *,
     changes: Callable[[], AsyncGenerator[Settings, None]] | None = None,
+    siblings: Siblings | None = None,
 ) -> int:
     """Like ``serve``, on a socket that listens already and a store that is open."""
     counts = NodeCounts()
-    async with ServiceAvailabilityManager(settings, store) as manager:
+    async with ServiceAvailabilityManager(settings, store) as manager, AsyncExitStack() as exits:
         hub = Hub(manager, settings.node, counts)
         door = Doorway(hub, settings.node, counts, PATHS)
+        registry = registry_for(NodeCollector(counts, manager, hub.connections))
+        if siblings is not None:
+            await exits.enter_async_context(siblings.answering(registry))
         app = make_app(
             manager,
-            registry_for(NodeCollector(counts, manager, hub.connections)),
+            registry if siblings is None else siblings,
             operator_token=settings.node.operator_token,
             is_draining=lambda: hub.is_draining,
         )
@@ -96,11 +112,14 @@ async def serve_on(
         return 130 if server.signal_received == signal.SIGINT else 0
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises StartupError saying what to do where it cannot be had."""
+def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """A listening socket, which may share its port with others that say so too (``is_shared``).
+
+    Raises StartupError saying what to do where it cannot be had.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=is_shared)
     except OSError as error:
         raise StartupError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
