@@ -12,36 +12,33 @@ from broadcaster.domain.model import EventKind, Status
 from broadcaster.store.memory import MemoryStore
 from broadcaster.worker.worker import Worker
 from tests.support.commits import transitions
-from tests.support.ports import LOOPBACK, free_port
+from tests.support.listeners import Listener
+from tests.support.ports import LOOPBACK
 
 NAMES = ("auth", "chat", "mail", "files")
 
 
 class Listeners:
-    """TCP ports that open and close."""
+    """TCP ports that open and close, by name."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        self.ports = {name: free_port() for name in names}
-        self._servers: dict[str, asyncio.Server] = {}
+        self._listeners = {name: Listener() for name in names}
+        self.ports = {name: listener.port for name, listener in self._listeners.items()}
 
-    async def open(self, *names: str) -> None:
+    def open(self, *names: str) -> None:
         for name in names:
-            self._servers[name] = await asyncio.start_server(
-                lambda _, writer: writer.close(), LOOPBACK, self.ports[name]
-            )
+            self._listeners[name].open()
 
-    async def close(self, *names: str) -> None:
+    def close(self, *names: str) -> None:
         for name in names:
-            server = self._servers.pop(name)
-            server.close()
-            await server.wait_closed()
+            self._listeners[name].close()
 
 
 @asynccontextmanager
 async def watched(reference: bool) -> AsyncIterator[tuple[Listeners, MemoryStore]]:
     """Four services on one worker, all up; with or without a reference target."""
     listeners, store = Listeners((*NAMES, "reference")), MemoryStore()
-    await listeners.open(*NAMES, "reference")
+    listeners.open(*NAMES, "reference")
     settings = Settings(
         services={
             name: ServiceSettings(
@@ -66,7 +63,7 @@ async def watched(reference: bool) -> AsyncIterator[tuple[Listeners, MemoryStore
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        await listeners.close(*listeners._servers)
+        listeners.close(*NAMES, "reference")
 
 
 async def until_statuses(store: MemoryStore, expected: dict[str, Status]) -> None:
@@ -94,10 +91,10 @@ async def test_a_worker_without_network_concludes_nothing_and_vouches_for_nothin
     """Everything fails and the reference target too: no event. Back again, only what is really down is told."""
     async with watched(reference=True) as (listeners, store):
         before = await transitions(store)
-        await listeners.close(*NAMES, "reference")
+        listeners.close(*NAMES, "reference")
         await until_blind(store)
         assert await transitions(store) == before
-        await listeners.open("reference", "auth", "chat", "files")
+        listeners.open("reference", "auth", "chat", "files")
         await until_statuses(store, {"mail": Status.DOWN})
         told = [(each.service, each.kind) for each in (await transitions(store))[len(before) :]]
         assert told == [("mail", EventKind.DOWN)]
@@ -106,22 +103,22 @@ async def test_a_worker_without_network_concludes_nothing_and_vouches_for_nothin
 async def test_a_real_outage_of_everything_is_told() -> None:
     """The reference target answers: it is the services."""
     async with watched(reference=True) as (listeners, store):
-        await listeners.close(*NAMES)
+        listeners.close(*NAMES)
         await until_statuses(store, dict.fromkeys(NAMES, Status.DOWN))
 
 
 async def test_without_reference_targets_the_carrier_is_asked() -> None:
     """A worker that reaches the carrier believes what it sees; one that does not starts over when it does again."""
     async with watched(reference=False) as (listeners, store):
-        await listeners.close("auth", "chat", "mail")
+        listeners.close("auth", "chat", "mail")
         await until_statuses(store, {"auth": Status.DOWN, "chat": Status.DOWN, "mail": Status.DOWN})
-        await listeners.open("auth", "chat", "mail")
+        listeners.open("auth", "chat", "mail")
         await until_statuses(store, dict.fromkeys(NAMES, Status.UP))
         count = len(await transitions(store))
         store.fail()
-        await listeners.close(*NAMES)
+        listeners.close(*NAMES)
         await asyncio.sleep(0)  # no condition to wait for: nothing can be seen of it from here
-        await listeners.open(*NAMES)
+        listeners.open(*NAMES)
         store.heal()
         await until_statuses(store, dict.fromkeys(NAMES, Status.UP))
         assert len(await transitions(store)) == count

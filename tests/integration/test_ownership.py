@@ -18,6 +18,7 @@ from broadcaster.domain.model import EventKind, Status, Transition
 from broadcaster.store.keys import Keys
 from broadcaster.store.redis import RedisStore
 from tests.support.commits import transitions
+from tests.support.listeners import Listener
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.servers import RedisServer, redis_server
 from tests.support.stack import Program
@@ -25,23 +26,6 @@ from tests.support.stack import Program
 LEASE_TTL = 1.0
 DEADLINE = 45.0
 VICTIM = "victim"
-
-
-class Listener:
-    """A TCP service that opens and closes."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self._server: asyncio.Server | None = None
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(lambda _, writer: writer.close(), LOOPBACK, self.port, backlog=1024)
-
-    async def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-            self._server = None
 
 
 class Gate:
@@ -169,7 +153,7 @@ class Crew:
             if worker.is_running:
                 worker.resume()
             await worker.kill()
-        await self.victim.close()
+        self.victim.close()
         await self._client.aclose()
 
 
@@ -183,9 +167,9 @@ async def crew(folder: Path, *, services: int) -> AsyncIterator[Crew]:
         opened = Crew(folder, server, store, names)
         exits.push_async_callback(opened.aclose)
         others = Listener()
-        exits.push_async_callback(others.close)
-        await others.open()
-        await opened.victim.open()
+        exits.callback(others.close)
+        others.open()
+        opened.victim.open()
         pace = {"interval": "1s", "fast_interval": "200ms", "timeout": "2s", "fall": 3, "rise": 2}
         described = {
             name: {
@@ -215,7 +199,7 @@ async def test_the_owner_of_many_services_is_killed(tmp_path: Path) -> None:
         await workers.until_status(Status.UP)
         await workers.until_shared()
         owner = await workers.owner(VICTIM)
-        await workers.victim.close()
+        workers.victim.close()
         await owner.kill()
         started = time.monotonic()
         await workers.until_shared()
@@ -223,7 +207,7 @@ async def test_the_owner_of_many_services_is_killed(tmp_path: Path) -> None:
         await workers.until_status(Status.DOWN, VICTIM)
         await workers.until_seen_again()
         assert await workers.events() == [(VICTIM, EventKind.DOWN)]
-        await workers.victim.open()
+        workers.victim.open()
         await workers.until_status(Status.UP, VICTIM)
         await workers.until_seen_again()
         assert await workers.events() == [(VICTIM, EventKind.DOWN), (VICTIM, EventKind.RECOVERED)]
@@ -238,11 +222,11 @@ async def test_an_owner_that_wakes_up_cannot_commit(tmp_path: Path) -> None:
             sleeper = await workers.start(redis_url=gate.url)
             await workers.until_status(Status.UP)
             gate.is_armed = True
-            await workers.victim.close()
+            workers.victim.close()
             async with asyncio.timeout(DEADLINE):
                 await gate.holds.wait()
             sleeper.pause()
-            await workers.victim.open()
+            workers.victim.open()
             successor = await workers.start()
             async with asyncio.timeout(DEADLINE):
                 while await workers.owned_by(successor) != set(workers.names):
@@ -270,12 +254,12 @@ async def test_workers_come_and_go_while_a_service_fails(tmp_path: Path) -> None
         for number in range(3):
             await workers.start()
             await workers.until_shared()
-            await workers.victim.close()
+            workers.victim.close()
             owner = await workers.owner(VICTIM)
             os.kill(owner.pid, signal.SIGTERM)
             await workers.until_status(Status.DOWN, VICTIM)
             await owner.stop()
-            await workers.victim.open()
+            workers.victim.open()
             await workers.until_status(Status.UP, VICTIM)
             assert await workers.events() == [(VICTIM, EventKind.DOWN), (VICTIM, EventKind.RECOVERED)] * (number + 1)
 
@@ -292,6 +276,6 @@ async def test_redis_is_emptied_under_the_workers(tmp_path: Path) -> None:
         await workers.until_shared()
         await workers.until_seen_again()
         assert await workers.events() == []
-        await workers.victim.close()
+        workers.victim.close()
         await workers.until_status(Status.DOWN, VICTIM)
         assert await workers.events() == [(VICTIM, EventKind.DOWN)]
