@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -266,12 +267,20 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
     host_rate: Annotated[float, Meta(gt=0)] = 50.0
 
 
+class AdmissionMode(StrEnum):
+    """What a node does with whom it cannot serve: close with the reason, or keep until it can."""
+
+    REJECT = "reject"
+    HOLD = "hold"
+
+
 class NodeSettings(Section, frozen=True, kw_only=True):
     """The WebSocket node. ``allowed_origins`` are what browsers may come from besides the node's own host;
-    ``operator_token`` opens the operators' details (empty: nobody gets them). Whoever is refused comes back after
-    ``retry_after`` to ``retry_after_most`` and a bit; whoever is sent away so that no more than ``reconnect_rate`` a
-    second come to other nodes. An orderly end is announced by ``/readyz`` for ``drain_delay``, and sends everybody away
-    within ``drain_seconds``. With a ``tls_certificate`` (the chain, in PEM) and its ``tls_key`` it speaks TLS only."""
+    ``operator_token`` opens the operators' details (empty: nobody gets them). ``admission`` decides what becomes of
+    users whom it cannot serve: refused, they come back after ``retry_after`` to ``retry_after_most`` and a bit; held,
+    they are let in ``reconnect_rate`` a second. Whoever is sent away comes to other nodes at that rate. An
+    orderly end is announced by ``/readyz`` for ``drain_delay``, and sends everybody away within ``drain_seconds``.
+    With a ``tls_certificate`` (the chain, in PEM) and its ``tls_key`` it speaks TLS only."""
 
     host: str = "127.0.0.1"
     port: Port = 8895
@@ -286,6 +295,7 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     ping_interval: Duration = Duration(20)
     write_limit_bytes: Count = 65_536
     stuck_after: Duration = Duration(30)
+    admission: AdmissionMode = AdmissionMode.REJECT
     retry_after: Duration = Duration(5)
     retry_after_most: Duration = Duration(30)
     reconnect_rate: Annotated[float, Meta(gt=0)] = 1000.0

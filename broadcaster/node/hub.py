@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import random
 import time
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from broadcaster.config.settings import NodeSettings
+from broadcaster.config.settings import AdmissionMode, NodeSettings
 from broadcaster.domain.admission import Verdict
 from broadcaster.domain.model import FeedState, Position, Snapshot
 from broadcaster.domain.reconnects import after_goodbye, after_rejection
@@ -46,8 +47,8 @@ CLOSE_SECONDS = 5.0
 VARIANTS = 32
 """Answers that are encoded for all who are refused, or sent away, with ``retry_after_ms`` spread between them."""
 
-DRAIN_STEP = 0.01
-"""Seconds between the groups of clients that are sent away."""
+GROUP_SECONDS = 0.01
+"""Seconds between the groups of clients that are sent away, or let in."""
 
 TICK_SECONDS = 1.0
 
@@ -75,7 +76,11 @@ class Hub:
             set() for _ in range(max(1, round(settings.ping_interval / TICK_SECONDS)))
         ]
         self._next_bucket = 0
+        self._waiting: dict[Connection, None] = {}  # for what they need, in the order of their coming
+        self._owed: set[Connection] = set()  # let in while they did not read: their welcome is to come
+        self._is_letting_in = False
         self._welcome: _Cached = _Cached()
+        self._hold: _Cached = _Cached()
         self._rejections: _CachedRejections = _CachedRejections()
         self._goodbyes: list[bytes] = []
         self._stop_listening = manager.listen(self._on_change)
@@ -89,6 +94,11 @@ class Hub:
     def __len__(self) -> int:
         """Connections that hold a descriptor, the closing ones included."""
         return len(self._active) + len(self._paused) + len(self._closing)
+
+    @property
+    def waiting(self) -> int:
+        """How many of them have yet to be let in."""
+        return len(self._waiting)
 
     def connections(self) -> dict[str, int]:
         return {"active": len(self._active), "paused": len(self._paused), "closing": len(self._closing)}
@@ -106,25 +116,62 @@ class Hub:
         elif len(self) >= self._settings.max_connections:
             self._turn_away(connection, upgrade + self._goodbye(), closing.OVERLOADED)
         else:
-            admission = self._manager.admit()
-            verdict = admission.verdict.value if gated else "observer"
-            self._counts.handshakes[verdict] += 1
-            if gated and admission.verdict is Verdict.REJECT:
+            verdict = self._manager.admit().verdict if gated else None
+            self._counts.handshakes[verdict.value if verdict else "observer"] += 1
+            if verdict is not Verdict.REJECT:
+                self._welcome_in(connection, upgrade + self._welcome_frame(), "welcome")
+            elif self._settings.admission is AdmissionMode.HOLD:
+                self._waiting[connection] = None
+                self._welcome_in(connection, upgrade + self._waiting_frame(), "waiting")
+            else:
                 rejection, reason = self._rejection()
                 self._counts.messages["rejected"] += 1
                 self._turn_away(connection, upgrade + rejection, reason)
-            else:
-                self._counts.messages["welcome"] += 1
-                self._active.add(connection)
-                self._next_bucket = connection.bucket = (self._next_bucket + 1) % len(self._buckets)
-                self._buckets[connection.bucket].add(connection)
-                transport.write(upgrade + self._welcome_frame())
         return connection
+
+    def _welcome_in(self, connection: Connection, data: bytes, message: str) -> None:
+        self._counts.messages[message] += 1
+        self._active.add(connection)
+        self._next_bucket = connection.bucket = (self._next_bucket + 1) % len(self._buckets)
+        self._buckets[connection.bucket].add(connection)
+        connection.transport.write(data)
 
     def _turn_away(self, connection: Connection, data: bytes, why: Closing) -> None:
         connection.transport.write(data + close_frame(why))
         self._counts.closed[why.name] += 1
         self._expect_close(connection, why)
+
+    def _let_in_soon(self) -> None:
+        if self._waiting and not self._is_letting_in:
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """The next group of those who wait, in the order of their coming, and so on at the rate of reconnects."""
+        self._is_letting_in = False
+        if self.is_draining or self._manager.admit().verdict is Verdict.REJECT:
+            return
+        rate = self._settings.reconnect_rate
+        group = max(1, round(rate * GROUP_SECONDS))
+        for connection in list(itertools.islice(self._waiting, group)):
+            del self._waiting[connection]
+            self._counts.messages["welcome"] += 1
+            if self._active.remove(connection):  # what was told and is on its way is in the welcome
+                self._active.add(connection)
+                connection.transport.write(self._welcome_frame())
+            else:
+                self._owed.add(connection)
+        if self._waiting:
+            self._is_letting_in = True
+            self._loop.call_later(group / rate, self._let_in)
+
+    def _waiting_frame(self) -> bytes:
+        cached, manager = self._hold, self._manager
+        if cached.snapshot is not manager.snapshot or cached.feed is not manager.feed_state:
+            message = notices.waiting(
+                manager.catalogue, manager.admit(), manager.snapshot, manager.feed_state, self._clock()
+            )
+            cached.snapshot, cached.feed, cached.frame = manager.snapshot, manager.feed_state, text_frame(message)
+        return cached.frame
 
     def _welcome_frame(self) -> bytes:
         cached, manager = self._welcome, self._manager
@@ -194,6 +241,7 @@ class Hub:
                 self.broadcast(notices.snapshot_message(catalogue, after, self._manager.feed_state, now))
             case FeedChanged(state=state):
                 self.broadcast(notices.feed_notice(state, now))
+        self._let_in_soon()
 
     def broadcast(self, message: Message) -> None:
         """Tells every client that keeps up, in one frame for all."""
@@ -213,6 +261,10 @@ class Hub:
             return
         self._active.add(connection)
         self._counts.resumed += 1
+        if connection in self._owed:
+            self._owed.discard(connection)
+            connection.transport.write(self._welcome_frame())
+            return
         message = notices.snapshot_message(
             self._manager.catalogue, self._manager.snapshot, self._manager.feed_state, self._clock()
         )
@@ -224,6 +276,8 @@ class Hub:
         """No more frames for this one."""
         self._active.remove(connection)
         self._paused.pop(connection, None)
+        self._waiting.pop(connection, None)
+        self._owed.discard(connection)
         self._buckets[connection.bucket].discard(connection)
 
     def forget(self, connection: Connection) -> None:
@@ -249,8 +303,9 @@ class Hub:
     def tick(self, number: int) -> None:
         """The housekeeping of second ``number``: one bucket's pings, and whatever has waited too long."""
         now = self._loop.time()
-        self._welcome.snapshot = self._rejections.snapshot = None  # their ``at`` must not grow old
+        self._welcome.snapshot = self._hold.snapshot = self._rejections.snapshot = None  # their ``at`` grows old
         self._goodbyes = []
+        self._let_in_soon()
         for connection in list(self._buckets[number % len(self._buckets)]):
             if not connection.answered:
                 self.close(connection, closing.SILENT)
@@ -278,7 +333,7 @@ class Hub:
         self._stop_listening()
         self._goodbyes = self._prepare_goodbyes(len(self))
         leaving = [*self._active, *self._paused]
-        step = max(1, math.ceil(len(leaving) * DRAIN_STEP / (self._settings.drain_seconds / 2)))
+        step = max(1, math.ceil(len(leaving) * GROUP_SECONDS / (self._settings.drain_seconds / 2)))
         for begin in range(0, len(leaving), step):
             for connection in leaving[begin : begin + step]:
                 if connection in self._active:
@@ -286,7 +341,7 @@ class Hub:
                 elif connection not in self._paused:
                     continue  # it went by itself
                 self.close(connection, closing.RESTART)
-            await asyncio.sleep(DRAIN_STEP)
+            await asyncio.sleep(GROUP_SECONDS)
         self._all_gone.clear()
         if self._closing:
             with contextlib.suppress(TimeoutError):

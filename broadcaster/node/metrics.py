@@ -30,11 +30,16 @@ class NodeCollector(Collector):
     """Registers itself nowhere; ``registry_for`` makes a registry of it."""
 
     def __init__(
-        self, counts: NodeCounts, manager: ServiceAvailabilityManager, connections: Callable[[], dict[str, int]]
+        self,
+        counts: NodeCounts,
+        manager: ServiceAvailabilityManager,
+        connections: Callable[[], dict[str, int]],
+        waiting: Callable[[], int],
     ) -> None:
         self._counts = counts
         self._manager = manager
         self._connections = connections
+        self._waiting = waiting
 
     def collect(self) -> Iterable[Metric]:
         counts = self._counts
@@ -42,6 +47,9 @@ class NodeCollector(Collector):
         for state, number in self._connections().items():
             gauge.add_metric([state], number)
         yield gauge
+        yield GaugeMetricFamily(
+            "broadcaster_waiting_connections", "Open connections that have yet to be let in", value=self._waiting()
+        )
         yield _counter("broadcaster_handshakes", "Completed handshakes", "verdict", counts.handshakes)
         yield _counter("broadcaster_refused_requests", "Upgrades refused by HTTP status", "status", counts.refused)
         yield _counter("broadcaster_closed_connections", "Connections closed by us", "reason", counts.closed)

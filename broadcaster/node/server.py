@@ -71,7 +71,7 @@ async def serve_on(
     async with ServiceAvailabilityManager(settings, store) as manager, AsyncExitStack() as exits:
         hub = Hub(manager, settings.node, counts)
         door = Doorway(hub, settings.node, counts, PATHS)
-        registry = registry_for(NodeCollector(counts, manager, hub.connections))
+        registry = registry_for(NodeCollector(counts, manager, hub.connections, lambda: hub.waiting))
         if siblings is not None:
             await exits.enter_async_context(siblings.answering(registry))
         app = make_app(

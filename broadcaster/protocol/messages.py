@@ -75,6 +75,11 @@ class Welcome(View, frozen=True, kw_only=True, tag="welcome"):
     """First message of an accepted connection; ``text`` names reduced features, if any."""
 
 
+class Waiting(View, frozen=True, kw_only=True, tag="waiting"):
+    """First message of a connection that cannot be served yet: it is told what happens as everybody is, and a
+    ``welcome`` comes when it is let in."""
+
+
 class SnapshotMessage(View, frozen=True, kw_only=True, tag="snapshot"):
     """The whole truth again, after the node (or a slow client) lost the thread: replaces what was known."""
 
@@ -138,7 +143,7 @@ class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
     retry_after_ms: int = 0
 
 
-AnyMessage = Welcome | SnapshotMessage | Notice | PlanNotice | FeedNotice | Rejected | Goodbye
+AnyMessage = Welcome | Waiting | SnapshotMessage | Notice | PlanNotice | FeedNotice | Rejected | Goodbye
 
 
 def timestamp(at: float) -> datetime:

@@ -36,6 +36,7 @@ from broadcaster.protocol.messages import (
     Rejected,
     ServiceView,
     SnapshotMessage,
+    Waiting,
     Welcome,
     timestamp,
 )
@@ -223,6 +224,20 @@ def rejected(
         features=features,
         text=" ".join(sentences),
         retry_after_ms=retry_after_ms,
+    )
+
+
+def waiting(catalogue: Catalogue, admission: Admission, snapshot: Snapshot, feed: FeedState, now: float) -> Waiting:
+    """The whole truth for somebody who stays until it can be served."""
+    it_is = "it is" if len(admission.causes) == 1 else "they are"
+    return Waiting(
+        position=snapshot.position,
+        at=timestamp(now),
+        feed=feed,
+        services=_services(catalogue, snapshot),
+        features=feature_views(catalogue, snapshot),
+        text=f"{_unavailable(catalogue, snapshot, admission.causes, now)}. "
+        f"Stay connected: you will be let in as soon as {it_is} back.",
     )
 
 

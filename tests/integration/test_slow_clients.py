@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from broadcaster.store.redis import RedisStore
 from tests.support.clients import connect
 from tests.support.commits import Flipper
+from tests.support.metrics import scrape
 from tests.support.ports import LOOPBACK
 from tests.support.raw import GOOD, close_code
 from tests.support.stack import DEADLINE, Stack, run_stack
@@ -22,13 +21,7 @@ MOST = 60_000
 
 
 async def paused(stack: Stack) -> float:
-    text = (await stack.nodes[0].get("/metrics")).text
-    return next(
-        sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == "broadcaster_connections" and sample.labels == {"state": "paused"}
-    )
+    return (await scrape(stack.nodes[0]))["broadcaster_connections", "paused"]
 
 
 @asynccontextmanager

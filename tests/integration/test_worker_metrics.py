@@ -5,24 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.support.commands import finished
+from tests.support.metrics import Samples, scrape
 from tests.support.ports import free_port
 from tests.support.stack import DEADLINE, Program, Stack, run_stack
-
-Samples = dict[tuple[str, ...], float]
 
 
 def watching(stack: Stack, port: int) -> Program:
     """A worker that can be scraped."""
     return stack.program("scraped", "probe", "--metrics-port", str(port), port=port, env={})
-
-
-async def scrape(worker: Program) -> Samples:
-    """Every sample by its name and the sorted values of its labels."""
-    families = text_string_to_metric_families((await worker.get("/metrics")).text)
-    return {(each.name, *sorted(each.labels.values())): each.value for family in families for each in family.samples}
 
 
 async def until_scraped(worker: Program, expected: Samples) -> Samples:

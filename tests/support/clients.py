@@ -21,6 +21,7 @@ from broadcaster.protocol.messages import (
     Rejected,
     ServiceView,
     SnapshotMessage,
+    Waiting,
     Welcome,
 )
 from tests.support.stack import DEADLINE
@@ -101,7 +102,7 @@ class RecordingClient:
         known: dict[str, ServiceView] = {}
         for message in self.messages:
             match message:
-                case Welcome() | SnapshotMessage():
+                case Welcome() | Waiting() | SnapshotMessage():
                     known = {each.name: each for each in message.services}
                 case Notice() | PlanNotice():
                     known[message.service.name] = message.service

@@ -1,6 +1,6 @@
 // The page's copy of what the server knows, kept current by the server's messages. No DOM, no clock, no socket.
 //
-// The rules are the protocol's: a welcome or snapshot replaces everything; a notice moves one service and some
+// The rules are the protocol's: a welcome, waiting or snapshot replaces everything; a notice moves one service and some
 // features on, as does news of planned work; what is not newer than what is known is dropped. Revisions may have holes for a client, because
 // some services are not announced. Unknown message types and fields are ignored, and so is a message without what it needs.
 
@@ -24,6 +24,7 @@ export class Replica {
   apply(message) {
     switch (message?.type) {
       case "welcome":
+      case "waiting":
       case "snapshot":
         return this.#replace(message);
       case "notice":
