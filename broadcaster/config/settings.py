@@ -292,6 +292,7 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     handshake_timeout: Duration = Duration(10)
     max_header_bytes: Count = 16_384
     max_connections: Count = 18_000
+    max_connections_per_address: Count | None = None
     ping_interval: Duration = Duration(20)
     write_limit_bytes: Count = 65_536
     stuck_after: Duration = Duration(30)

@@ -41,6 +41,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 GARBAGE = Refusal(400, "This is not an HTTP request.")
 TOO_LARGE = Refusal(431, "The request's headers are too large.")
+TOO_MANY = Refusal(503, "There are too many connections here. Please try again later.", (("Retry-After", "5"),))
+TOO_MANY_OF_YOU = Refusal(429, "There are too many connections from your address.", (("Retry-After", "5"),))
 TOO_SLOW = Refusal(408, "The request did not arrive in time.")
 
 

@@ -29,6 +29,7 @@ from broadcaster.manager.manager import (
     SnapshotReplaced,
 )
 from broadcaster.node.connection import Connection
+from broadcaster.node.crowd import Address, Crowd, Room
 from broadcaster.node.fanout import Fanout
 from broadcaster.node.frames import PING, close_frame, text_frame
 from broadcaster.node.metrics import NodeCounts
@@ -61,12 +62,14 @@ class Hub:
         manager: ServiceAvailabilityManager,
         settings: NodeSettings,
         counts: NodeCounts,
+        crowd: Crowd,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._manager = manager
         self._settings = settings
         self._counts = counts
+        self._crowd = crowd
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._active: Fanout[Connection] = Fanout(self._loop)
@@ -83,6 +86,7 @@ class Hub:
         self._hold: _Cached = _Cached()
         self._rejections: _CachedRejections = _CachedRejections()
         self._goodbyes: list[bytes] = []
+        self._is_overload_logged = False  # since the last tick: one line for a flood
         self._stop_listening = manager.listen(self._on_change)
         self._all_gone = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -105,15 +109,18 @@ class Hub:
 
     # Coming.
 
-    def join(self, transport: asyncio.Transport, upgrade: bytes, *, gated: bool) -> Connection:
+    def join(self, transport: asyncio.Transport, address: Address, upgrade: bytes, *, gated: bool) -> Connection:
         """Answers an upgrade in one write: the 101 response with the welcome, or with the rejection and its close."""
-        connection = Connection(self, transport)
+        connection = Connection(self, transport, address)
         if self._settings.write_limit_bytes != ASYNCIO_HIGH_WATER:
             transport.set_write_buffer_limits(high=self._settings.write_limit_bytes)
         transport.set_protocol(connection)
         if self.is_draining:
             self._turn_away(connection, upgrade + self._goodbye(), closing.RESTART)
-        elif len(self) >= self._settings.max_connections:
+        elif len(self) >= self._settings.max_connections or self._crowd.room(address) is not Room.ENOUGH:
+            if not self._is_overload_logged:
+                log.warning("connections_turned_away", open=len(self), crowd=repr(self._crowd))
+                self._is_overload_logged = True
             self._turn_away(connection, upgrade + self._goodbye(), closing.OVERLOADED)
         else:
             verdict = self._manager.admit().verdict if gated else None
@@ -283,6 +290,7 @@ class Hub:
     def forget(self, connection: Connection) -> None:
         """Its transport is gone."""
         self._closing.pop(connection, None)
+        self._crowd.leave(connection.address)
         if self.is_draining and not self._closing:
             self._all_gone.set()
 
@@ -305,6 +313,7 @@ class Hub:
         now = self._loop.time()
         self._welcome.snapshot = self._hold.snapshot = self._rejections.snapshot = None  # their ``at`` grows old
         self._goodbyes = []
+        self._is_overload_logged = False
         self._let_in_soon()
         for connection in list(self._buckets[number % len(self._buckets)]):
             if not connection.answered:

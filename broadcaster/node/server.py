@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import resource
 import signal
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -19,6 +20,7 @@ from broadcaster.config.reload import SettingsFile
 from broadcaster.config.settings import NodeSettings, Settings
 from broadcaster.domain.errors import StartupError
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.crowd import SPARE, Crowd
 from broadcaster.node.hub import TICK_SECONDS, Hub
 from broadcaster.node.metrics import NodeCollector, NodeCounts, registry_for
 from broadcaster.node.routes import make_app
@@ -33,6 +35,9 @@ PATHS = {"/ws": True, "/ws/status": False}
 """WebSocket paths, and whether admission gates them."""
 
 BACKLOG = 4096
+
+OTHER_DESCRIPTORS = 200
+"""What the process opens beside its clients' connections, at most."""
 
 
 async def serve(
@@ -69,8 +74,10 @@ async def serve_on(
     """Like ``serve``, on a socket that listens already and a store that is open."""
     counts = NodeCounts()
     async with ServiceAvailabilityManager(settings, store) as manager, AsyncExitStack() as exits:
-        hub = Hub(manager, settings.node, counts)
-        door = Doorway(hub, settings.node, counts, PATHS)
+        provide_descriptors(settings.node.max_connections + SPARE + OTHER_DESCRIPTORS)
+        crowd = Crowd(settings.node.max_connections, settings.node.max_connections_per_address)
+        hub = Hub(manager, settings.node, counts, crowd)
+        door = Doorway(hub, settings.node, counts, crowd, PATHS)
         registry = registry_for(NodeCollector(counts, manager, hub.connections, lambda: hub.waiting))
         if siblings is not None:
             await exits.enter_async_context(siblings.answering(registry))
@@ -110,6 +117,16 @@ async def serve_on(
             await asyncio.wait(running)
         log.info("node_stopped")
         return 130 if server.signal_received == signal.SIGINT else 0
+
+
+def provide_descriptors(needed: int) -> None:
+    """Raises this process's limit of open files as far as it may; says so where that is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < needed:
+        log.warning("descriptors_short", needed=needed, limit=most, hint="raise the limit or lower max_connections")
 
 
 def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:

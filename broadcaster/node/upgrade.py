@@ -17,7 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from broadcaster.config.settings import NodeSettings
-from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_SLOW, Refusal, answer
+from broadcaster.node.crowd import Address, Crowd, Room
+from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_MANY, TOO_MANY_OF_YOU, TOO_SLOW, Refusal, answer
 from broadcaster.node.hub import Hub
 from broadcaster.node.metrics import NodeCounts
 
@@ -27,12 +28,16 @@ log = structlog.get_logger()
 class Doorway:
     """What all connections share before they are something. ``paths`` maps WebSocket paths to "is gated"."""
 
-    def __init__(self, hub: Hub, settings: NodeSettings, counts: NodeCounts, paths: Mapping[str, bool]) -> None:
+    def __init__(
+        self, hub: Hub, settings: NodeSettings, counts: NodeCounts, crowd: Crowd, paths: Mapping[str, bool]
+    ) -> None:
         self.hub = hub
         self.settings = settings
         self.counts = counts
+        self.crowd = crowd
         self.paths = paths
-        self.waiting: dict[FirstRequest, float] = {}  # -> loop time by which the head must be there
+        self.waiting: dict[FirstRequest | Http, float] = {}  # -> loop time by which the request must be there
+        self._logged: set[Refusal] = set()  # since the last tick: one line for a flood
         self._loop = asyncio.get_running_loop()
 
     def protocol(
@@ -45,11 +50,12 @@ class Doorway:
         """Called by uvicorn for every accepted connection, as its ``http`` protocol class."""
         return FirstRequest(self, config, server_state, app_state)
 
-    def expect(self, request: FirstRequest) -> None:
+    def expect(self, request: FirstRequest | Http) -> None:
         self.waiting[request] = self._loop.time() + self.settings.handshake_timeout
 
     def tick(self) -> None:
-        """Ends requests whose head does not arrive. They wait in order of their deadlines."""
+        """Ends requests that do not arrive. They wait in order of their deadlines."""
+        self._logged.clear()
         now = self._loop.time()
         overdue = []
         for request, deadline in self.waiting.items():
@@ -62,6 +68,7 @@ class Doorway:
     def upgrade(
         self,
         transport: asyncio.Transport,
+        address: Address,
         method: bytes,
         http_version: str,
         url: bytes,
@@ -80,15 +87,18 @@ class Doorway:
         )
         if isinstance(answered, Refusal):
             return answered
-        connection = self.hub.join(transport, answered, gated=self.paths[path])
+        connection = self.hub.join(transport, address, answered, gated=self.paths[path])
         if rest:
             connection.data_received(rest)
         return None
 
     def refuse(self, transport: asyncio.Transport, refusal: Refusal) -> None:
         self.counts.refused[refusal.status] += 1
-        peer = transport.get_extra_info("peername")
-        log.info("request_refused", status=refusal.status, reason=refusal.reason, client=peer[0] if peer else "")
+        if refusal not in self._logged:
+            peer = transport.get_extra_info("peername")
+            log.info("request_refused", status=refusal.status, reason=refusal.reason, client=peer[0] if peer else "")
+        if refusal in (TOO_MANY, TOO_MANY_OF_YOU):
+            self._logged.add(refusal)
         if not transport.is_closing():
             transport.write(refusal.response())
             transport.close()
@@ -98,8 +108,8 @@ class FirstRequest(asyncio.Protocol):
     """Collects the head of a connection's first request."""
 
     __slots__ = (
-        "_app_state", "_config", "_data", "_door", "_headers", "_is_complete", "_parser", "_server_state", "_transport",
-        "_url",
+        "_address", "_app_state", "_config", "_data", "_door", "_headers", "_is_complete", "_parser", "_server_state",
+        "_transport", "_url",
     )  # fmt: skip
 
     def __init__(self, door: Doorway, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
@@ -116,10 +126,15 @@ class FirstRequest(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._door.expect(self)
+        self._address = self._door.crowd.enter(self._transport)
+        if self._door.crowd.room(self._address) is Room.NONE:
+            self.refuse(TOO_MANY)
+        else:
+            self._door.expect(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._door.waiting.pop(self, None)
+        self._door.crowd.leave(self._address)
 
     def eof_received(self) -> None:
         """The transport closes by itself."""
@@ -169,15 +184,24 @@ class FirstRequest(asyncio.Protocol):
             return
         self._door.waiting.pop(self, None)
         refusal = self._door.upgrade(
-            self._transport, parser.get_method(), parser.get_http_version(), self._url, self._headers, rest
+            self._transport,
+            self._address,
+            parser.get_method(),
+            parser.get_http_version(),
+            self._url,
+            self._headers,
+            rest,
         )
         self._parser = None
         if refusal is not None:
             self._door.refuse(self._transport, refusal)
 
     def _hand_over(self) -> None:
+        if self._door.crowd.room(self._address) is not Room.ENOUGH:
+            self.refuse(TOO_MANY_OF_YOU)
+            return
         self._door.waiting.pop(self, None)
-        protocol = Http(self._door, self._config, self._server_state, self._app_state)
+        protocol = Http(self._door, self._address, self._config, self._server_state, self._app_state)
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         protocol.data_received(self._data)
@@ -185,25 +209,71 @@ class FirstRequest(asyncio.Protocol):
 
 
 class Http(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with the upgrade of a kept-alive connection sent back to our doorway.
+    """uvicorn's HTTP protocol, with every request's size and time bounded, and an upgrade sent back to our doorway.
 
     A proxy may use a connection for ordinary requests first and for an upgrade later.
     """
 
-    def __init__(self, door: Doorway, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        door: Doorway,
+        address: Address,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+    ) -> None:
         super().__init__(config, server_state, app_state)
         self._door = door
+        self._address = address
+        self._is_in_head = False
+        self._head_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._door.settings.max_header_bytes:
+                self.refuse(TOO_LARGE)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head, self._head_bytes = True, 0
+        self._door.expect(self)
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._door.waiting.pop(self, None)
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._door.waiting.pop(self, None)
+        self._door.crowd.leave(self._address)
+        super().connection_lost(exc)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._door.waiting.pop(self, None)
+        self._door.refuse(self.transport, refusal)
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
 
     def handle_websocket_upgrade(self) -> None:
         self.connections.discard(self)
+        self._door.waiting.pop(self, None)
         headers: dict[bytes, bytes] = {}
         for name, value in self.headers:
             headers[name] = headers[name] + b", " + value if name in headers else value
         refusal = self._door.upgrade(
-            self.transport, self.scope["method"].encode(), self.scope["http_version"], self.url, headers, b""
+            self.transport,
+            self._address,
+            self.scope["method"].encode(),
+            self.scope["http_version"],
+            self.url,
+            headers,
+            b"",
         )
         if refusal is not None:
             self._door.refuse(self.transport, refusal)
