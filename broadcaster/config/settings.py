@@ -280,7 +280,10 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     users whom it cannot serve: refused, they come back after ``retry_after`` to ``retry_after_most`` and a bit; held,
     they are let in ``reconnect_rate`` a second. Whoever is sent away comes to other nodes at that rate. An
     orderly end is announced by ``/readyz`` for ``drain_delay``, and sends everybody away within ``drain_seconds``.
-    With a ``tls_certificate`` (the chain, in PEM) and its ``tls_key`` it speaks TLS only."""
+    With a ``tls_certificate`` (the chain, in PEM) and its ``tls_key`` it speaks TLS only. A client that does not read
+    is taken off at ``write_limit_bytes`` here, beside ``send_buffer_bytes`` in the kernel, and closed ``stuck_after``
+    that. At most ``max_audiences`` different parts of the truth are told at a time; beyond that everybody who asks for
+    a part gets the whole."""
 
     host: str = "127.0.0.1"
     port: Port = 8895
@@ -291,10 +294,13 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     tls_key_password: str = ""
     handshake_timeout: Duration = Duration(10)
     max_header_bytes: Count = 16_384
+    backlog: Count = 4096
     max_connections: Count = 18_000
     max_connections_per_address: Count | None = None
     ping_interval: Duration = Duration(20)
+    max_audiences: Count = 100
     write_limit_bytes: Count = 65_536
+    send_buffer_bytes: Count = 65_536
     stuck_after: Duration = Duration(30)
     admission: AdmissionMode = AdmissionMode.REJECT
     retry_after: Duration = Duration(5)

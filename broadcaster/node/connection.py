@@ -14,6 +14,7 @@ from broadcaster.protocol import closing
 from broadcaster.protocol.closing import Closing
 
 if TYPE_CHECKING:
+    from broadcaster.node.audience import Audience
     from broadcaster.node.crowd import Address
     from broadcaster.node.hub import Hub
 
@@ -31,12 +32,15 @@ class Connection(asyncio.Protocol):
     ``ServerProtocol`` is made on the first need.
     """
 
-    __slots__ = ("address", "answered", "bucket", "closing", "hub", "is_paused", "protocol", "text", "transport")
+    __slots__ = (
+        "address", "answered", "audience", "bucket", "closing", "hub", "is_paused", "protocol", "text", "transport",
+    )  # fmt: skip
 
-    def __init__(self, hub: Hub, transport: asyncio.Transport, address: Address) -> None:
+    def __init__(self, hub: Hub, transport: asyncio.Transport, address: Address, audience: Audience) -> None:
         self.hub = hub
         self.transport = transport
         self.address = address
+        self.audience = audience
         self.protocol: ServerProtocol | None = None
         self.answered = True  # anything was received since the last ping
         self.text: codecs.IncrementalDecoder | None = None  # of the text message that is being received

@@ -1,15 +1,17 @@
-"""One frame to everybody, in slices of time: the loop's other work waits for a slice, and never for a whole round.
+"""News to everybody, in slices of time: the loop's other work waits for a slice, and never for all.
 
-A round writes what was told since the last one, joined into one write, to everybody who was there when it began. What
-is told during a round waits for the next. So each member gets everything once, in order and in few writes. Whoever
-joins or comes back has been given the truth of that moment by another way, and gets what is told from then on.
+A ``Circle`` are members who are told the same. A round writes what a circle was told since its last one, joined into
+one write, to everybody who was there when it began. What is told during a round waits for the next. So each member
+gets everything once, in order and in few writes. Whoever joins or comes back has been given the truth of that moment
+by another way, and gets what is told from then on. The ``Fanout`` gives the circles their turns.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
 
 SLICE = 0.004
 """Seconds of writing after which the loop gets a turn: an answer to a handshake waits no longer for news than that."""
@@ -34,25 +36,74 @@ class Member(Protocol):
 M = TypeVar("M", bound=Member)
 
 
-class Fanout(Generic[M]):
-    """The members that keep up, and what they have yet to be told. For use on its event loop only."""
+class Fanout:
+    """Whose turn it is. For use on its event loop only."""
 
-    __slots__ = ("_at", "_frame", "_gone", "_is_scheduled", "_late", "_loop", "_members", "_round", "_slice", "_told")
+    __slots__ = ("_busy", "_loop", "_slice", "_time")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, slice_seconds: float = SLICE) -> None:
         self._loop = loop
+        self._time = loop.time
         self._slice = slice_seconds
+        self._busy: deque[Circle[Any]] = deque()  # with something to tell; the first of them is at it
+
+    def __repr__(self) -> str:
+        return f"Fanout({len(self._busy)} circles with something to tell)"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everybody has been told everything."""
+        return not self._busy
+
+    def enqueue(self, circle: Circle[Any]) -> None:
+        """Gives a circle its turns until it has told everything. For ``Circle`` only, once each time."""
+        self._busy.append(circle)
+        if len(self._busy) == 1:
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """One slice."""
+        busy, ends = self._busy, self._time() + self._slice
+        while busy:
+            if not busy[0].go_on(self._time, ends):
+                break
+            circle = busy.popleft()
+            if not circle.is_idle:
+                busy.append(circle)
+            if self._time() >= ends:
+                break
+        if busy:
+            self._loop.call_soon(self._go_on)
+
+
+class Circle(Generic[M]):
+    """Members who are told the same, and what they have yet to be told.
+
+    A burst of more than ``most_bytes`` is not told piece by piece: ``truth`` is asked for the state of things instead,
+    when it can be told. So neither a flood of news nor its length in a client's buffer has no bound.
+    """
+
+    __slots__ = (
+        "_at", "_fanout", "_frame", "_gone", "_is_flooded", "_late", "_members", "_most_bytes", "_round", "_told",
+        "_told_bytes", "_truth",
+    )  # fmt: skip
+
+    def __init__(self, fanout: Fanout, *, truth: Callable[[], bytes], most_bytes: int) -> None:
+        self._fanout = fanout
+        self._truth = truth
+        self._most_bytes = most_bytes
         self._members: dict[M, None] = {}
         self._told: list[bytes] = []  # and not yet on its way
+        self._told_bytes = 0
+        self._is_flooded = False  # what was told is too much: it becomes the truth, once
         self._late: dict[M, int] = {}  # came after so many of these
         self._round: list[M] = []
         self._at = 0
         self._frame = b""
         self._gone: set[M] = set()  # since the round began
-        self._is_scheduled = False
 
     def __repr__(self) -> str:
-        return f"Fanout({len(self._members)} members, {len(self._told)} to tell)"
+        return f"Circle({len(self._members)} members, {len(self._told)} to tell)"
 
     def __len__(self) -> int:
         return len(self._members)
@@ -65,8 +116,8 @@ class Fanout(Generic[M]):
 
     @property
     def is_idle(self) -> bool:
-        """Whether everybody has been told everything."""
-        return not self._is_scheduled
+        """Whether its members have been told everything."""
+        return not (self._round or self._told or self._is_flooded)
 
     def add(self, member: M) -> None:
         """Tells ``member`` what comes from now on."""
@@ -85,19 +136,26 @@ class Fanout(Generic[M]):
         return True
 
     def send(self, frame: bytes) -> None:
-        """Tells everybody, soon: what is told in one turn of the loop goes out together."""
-        self._told.append(frame)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._go_on)
+        """Tells all members, soon: what is told in one turn of the loop goes out together."""
+        is_busy = not self.is_idle
+        if self._is_flooded:
+            return
+        self._told_bytes += len(frame)
+        if self._told and self._told_bytes > self._most_bytes:
+            self._is_flooded = True
+            self._told.clear()
+            self._late.clear()
+        else:
+            self._told.append(frame)
+        if not is_busy:
+            self._fanout.enqueue(self)
 
-    def _go_on(self) -> None:
-        """One slice."""
+    def go_on(self, time: Callable[[], float], ends: float) -> bool:
+        """Goes on with the round, or begins one, until it is over or ``ends`` is past; whether it is over."""
         if not self._round:
             self._begin()
         members, frame, gone = self._round, self._frame, self._gone
-        at, count, time = self._at, len(members), self._loop.time
-        ends = time() + self._slice
+        at, count = self._at, len(members)
         while at < count:
             until = min(at + CHECK_EVERY, count)
             if gone:
@@ -111,17 +169,18 @@ class Fanout(Generic[M]):
             if time() >= ends:
                 break
         self._at = at
-        if at == count:
-            self._round = []
-            self._gone.clear()
-        if self._round or self._told:
-            self._loop.call_soon(self._go_on)
-        else:
-            self._is_scheduled = False
+        if at < count:
+            return False
+        self._round = []
+        self._gone.clear()
+        return True
 
     def _begin(self) -> None:
         told, late = self._told, self._late
-        self._told, self._late = [], {}
+        self._told, self._late, self._told_bytes = [], {}, 0
+        if self._is_flooded:
+            self._is_flooded = False
+            told = [self._truth()]
         for member, missed in late.items():
             if missed < len(told):
                 member.transport.write(b"".join(told[missed:]))

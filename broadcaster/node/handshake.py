@@ -6,13 +6,15 @@ Rules: RFC 6455, section 4.2.1 (what a request must be) and 4.2.2 (how it is ans
 from __future__ import annotations
 
 import binascii
+import hmac
 from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from websockets.utils import accept_key
 
+from broadcaster.domain.scope import Scope
 from broadcaster.protocol.messages import SUBPROTOCOL
 
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -44,6 +46,12 @@ TOO_LARGE = Refusal(431, "The request's headers are too large.")
 TOO_MANY = Refusal(503, "There are too many connections here. Please try again later.", (("Retry-After", "5"),))
 TOO_MANY_OF_YOU = Refusal(429, "There are too many connections from your address.", (("Retry-After", "5"),))
 TOO_SLOW = Refusal(408, "The request did not arrive in time.")
+NO_AUDIENCE = Refusal(400, "The query's audience must be users or operators.")
+NO_OPERATOR = Refusal(
+    401,
+    "Operators need 'Authorization: Bearer TOKEN' with node.operator_token of the settings.",
+    (("WWW-Authenticate", "Bearer"),),
+)
 
 
 def answer(
@@ -81,6 +89,31 @@ def answer(
     return _SWITCHING + accept + (_WITH_SUBPROTOCOL if chosen else b"\r\n\r\n")
 
 
+def asked(query: str, authorization: bytes, operator_token: str) -> Scope | Refusal:
+    """What the query of a handshake asks to be told: ``services=a,b``, ``features=c``, ``audience=operators``.
+
+    Without any of these it is everything that users may know. Other parameters are somebody else's, and ignored.
+    """
+    said = parse_qs(query)
+    audience = said.get("audience", ["users"])
+    if audience not in (["users"], ["operators"]):
+        return NO_AUDIENCE
+    internal = audience == ["operators"]
+    if internal and not is_operator(authorization.decode("latin-1"), operator_token):
+        return NO_OPERATOR
+    return Scope(internal=internal, services=_names(said.get("services")), features=_names(said.get("features")))
+
+
+def is_operator(authorization: str, operator_token: str) -> bool:
+    """Whether an ``Authorization`` header proves an operator; nobody is one where no token is set."""
+    scheme, _, given = authorization.partition(" ")
+    return (
+        bool(operator_token)
+        and scheme.lower() == "bearer"
+        and hmac.compare_digest(given.strip().encode(), operator_token.encode())
+    )
+
+
 def is_allowed(origin: bytes, host: bytes, allowed: tuple[str, ...]) -> bool:
     """Whether a browser on a page of ``origin`` may connect: one of ``allowed`` ("*": any), or the node's own host."""
     text = origin.decode("latin-1").lower()
@@ -90,6 +123,10 @@ def is_allowed(origin: bytes, host: bytes, allowed: tuple[str, ...]) -> bool:
         return urlsplit(text).netloc == host.decode("latin-1").lower() != ""
     except ValueError:
         return False
+
+
+def _names(values: list[str] | None) -> frozenset[str]:
+    return frozenset(name for value in values or () for part in value.split(",") if (name := part.strip()))
 
 
 def _is_key(key: bytes) -> bool:

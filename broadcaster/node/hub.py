@@ -1,4 +1,4 @@
-"""Who is connected and what they are told: every frame is encoded once and written to all.
+"""Who is connected and what they are told: every frame is encoded once for its audience and written to all of it.
 
 Status is state, not a log: a client whose transport pauses writing is taken off the fan-out and gets one fresh
 snapshot when it resumes. Nothing here runs per connection: no task, no timer, no queue (``fanout`` has the order).
@@ -10,27 +10,19 @@ import asyncio
 import contextlib
 import itertools
 import math
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import structlog
 
 from broadcaster.config.settings import AdmissionMode, NodeSettings
 from broadcaster.domain.admission import Verdict
-from broadcaster.domain.model import FeedState, Position, Snapshot
-from broadcaster.domain.reconnects import after_goodbye, after_rejection
-from broadcaster.manager.manager import (
-    Change,
-    FeedChanged,
-    PlanChanged,
-    ServiceAvailabilityManager,
-    ServiceChanged,
-    SnapshotReplaced,
-)
+from broadcaster.domain.scope import Scope
+from broadcaster.manager.manager import Change, FeedChanged, ServiceAvailabilityManager
+from broadcaster.node.answers import Farewells, Rejections
+from broadcaster.node.audience import EVERYTHING, Audience, Audiences
 from broadcaster.node.connection import Connection
 from broadcaster.node.crowd import Address, Crowd, Room
-from broadcaster.node.fanout import Fanout
 from broadcaster.node.frames import PING, close_frame, text_frame
 from broadcaster.node.metrics import NodeCounts
 from broadcaster.protocol import closing, notices
@@ -44,9 +36,6 @@ ASYNCIO_HIGH_WATER = 65_536
 
 CLOSE_SECONDS = 5.0
 """How long a client has to answer a close frame."""
-
-VARIANTS = 32
-"""Answers that are encoded for all who are refused, or sent away, with ``retry_after_ms`` spread between them."""
 
 GROUP_SECONDS = 0.01
 """Seconds between the groups of clients that are sent away, or let in."""
@@ -72,7 +61,14 @@ class Hub:
         self._crowd = crowd
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._active: Fanout[Connection] = Fanout(self._loop)
+        self._audiences = Audiences(
+            manager,
+            self._loop,
+            clock=clock,
+            most=settings.max_audiences,
+            most_bytes=settings.write_limit_bytes,
+        )
+        self._open = 0  # connections that hold a descriptor, the closing ones included
         self._paused: dict[Connection, float] = {}  # -> since
         self._closing: dict[Connection, float] = {}  # -> deadline
         self._buckets: list[set[Connection]] = [
@@ -82,10 +78,9 @@ class Hub:
         self._waiting: dict[Connection, None] = {}  # for what they need, in the order of their coming
         self._owed: set[Connection] = set()  # let in while they did not read: their welcome is to come
         self._is_letting_in = False
-        self._welcome: _Cached = _Cached()
-        self._hold: _Cached = _Cached()
-        self._rejections: _CachedRejections = _CachedRejections()
-        self._goodbyes: list[bytes] = []
+        self._rejections = Rejections(manager, settings, clock)
+        self._goodbyes = Farewells(notices.goodbye, settings, clock, lambda: self._open)
+        self._overloads = Farewells(notices.overloaded, settings, clock, lambda: self._open)
         self._is_overload_logged = False  # since the last tick: one line for a flood
         self._stop_listening = manager.listen(self._on_change)
         self._all_gone = asyncio.Event()
@@ -95,50 +90,62 @@ class Hub:
     def __repr__(self) -> str:
         return f"Hub({self.connections()})"
 
-    def __len__(self) -> int:
-        """Connections that hold a descriptor, the closing ones included."""
-        return len(self._active) + len(self._paused) + len(self._closing)
-
     @property
     def waiting(self) -> int:
-        """How many of them have yet to be let in."""
+        """How many connections have yet to be let in."""
         return len(self._waiting)
 
+    @property
+    def audiences(self) -> int:
+        """How many different views of the truth are told."""
+        return len(self._audiences)
+
     def connections(self) -> dict[str, int]:
-        return {"active": len(self._active), "paused": len(self._paused), "closing": len(self._closing)}
+        active = sum(len(audience.circle) for audience in self._audiences)
+        return {"active": active, "paused": len(self._paused), "closing": len(self._closing)}
 
     # Coming.
 
-    def join(self, transport: asyncio.Transport, address: Address, upgrade: bytes, *, gated: bool) -> Connection:
+    def join(
+        self, transport: asyncio.Transport, address: Address, upgrade: bytes, *, gated: bool, scope: Scope = EVERYTHING
+    ) -> Connection:
         """Answers an upgrade in one write: the 101 response with the welcome, or with the rejection and its close."""
-        connection = Connection(self, transport, address)
+        audience = self._audiences.enter(scope)
+        connection = Connection(self, transport, address, audience)
+        self._open += 1
         if self._settings.write_limit_bytes != ASYNCIO_HIGH_WATER:
             transport.set_write_buffer_limits(high=self._settings.write_limit_bytes)
         transport.set_protocol(connection)
         if self.is_draining:
-            self._turn_away(connection, upgrade + self._goodbye(), closing.RESTART)
-        elif len(self) >= self._settings.max_connections or self._crowd.room(address) is not Room.ENOUGH:
+            self._turn_away(connection, upgrade + self._goodbyes.draw(), closing.RESTART)
+        elif self._open > self._settings.max_connections or self._crowd.room(address) is not Room.ENOUGH:
             if not self._is_overload_logged:
-                log.warning("connections_turned_away", open=len(self), crowd=repr(self._crowd))
+                log.warning("connections_turned_away", open=self._open, crowd=repr(self._crowd))
                 self._is_overload_logged = True
-            self._turn_away(connection, upgrade + self._goodbye(), closing.OVERLOADED)
+            self._turn_away(connection, upgrade + self._overloads.draw(), closing.OVERLOADED)
+        elif not scope.is_whole and (missing := scope.missing(self._manager.catalogue)):
+            goodbye = text_frame(
+                notices.unknown_names(audience.scope.whole.narrow(self._manager.catalogue), missing, self._clock())
+            )
+            why = closing.UNKNOWN_NAME.with_reason(f"{closing.UNKNOWN_NAME.reason}: {', '.join(missing)}")
+            self._turn_away(connection, upgrade + goodbye, why)
         else:
             verdict = self._manager.admit().verdict if gated else None
             self._counts.handshakes[verdict.value if verdict else "observer"] += 1
             if verdict is not Verdict.REJECT:
-                self._welcome_in(connection, upgrade + self._welcome_frame(), "welcome")
+                self._welcome_in(connection, upgrade + audience.welcome(), "welcome")
             elif self._settings.admission is AdmissionMode.HOLD:
                 self._waiting[connection] = None
-                self._welcome_in(connection, upgrade + self._waiting_frame(), "waiting")
+                self._welcome_in(connection, upgrade + audience.waiting(), "waiting")
             else:
-                rejection, reason = self._rejection()
+                rejection, reason = self._rejections.draw()
                 self._counts.messages["rejected"] += 1
                 self._turn_away(connection, upgrade + rejection, reason)
         return connection
 
     def _welcome_in(self, connection: Connection, data: bytes, message: str) -> None:
         self._counts.messages[message] += 1
-        self._active.add(connection)
+        connection.audience.circle.add(connection)
         self._next_bucket = connection.bucket = (self._next_bucket + 1) % len(self._buckets)
         self._buckets[connection.bucket].add(connection)
         connection.transport.write(data)
@@ -162,126 +169,62 @@ class Hub:
         for connection in list(itertools.islice(self._waiting, group)):
             del self._waiting[connection]
             self._counts.messages["welcome"] += 1
-            if self._active.remove(connection):  # what was told and is on its way is in the welcome
-                self._active.add(connection)
-                connection.transport.write(self._welcome_frame())
+            circle = connection.audience.circle
+            if circle.remove(connection):  # what was told and is on its way is in the welcome
+                circle.add(connection)
+                connection.transport.write(connection.audience.welcome())
             else:
                 self._owed.add(connection)
         if self._waiting:
             self._is_letting_in = True
             self._loop.call_later(group / rate, self._let_in)
 
-    def _waiting_frame(self) -> bytes:
-        cached, manager = self._hold, self._manager
-        if cached.snapshot is not manager.snapshot or cached.feed is not manager.feed_state:
-            message = notices.waiting(
-                manager.catalogue, manager.admit(), manager.snapshot, manager.feed_state, self._clock()
-            )
-            cached.snapshot, cached.feed, cached.frame = manager.snapshot, manager.feed_state, text_frame(message)
-        return cached.frame
-
-    def _welcome_frame(self) -> bytes:
-        cached, manager = self._welcome, self._manager
-        if cached.snapshot is not manager.snapshot or cached.feed is not manager.feed_state:
-            message = notices.welcome(manager.catalogue, manager.snapshot, manager.feed_state, self._clock())
-            cached.snapshot, cached.feed, cached.frame = manager.snapshot, manager.feed_state, text_frame(message)
-        return cached.frame
-
-    def _rejection(self) -> tuple[bytes, Closing]:
-        """One of a few prepared rejections, so that clients told at the same time do not all come back together."""
-        cached, manager = self._rejections, self._manager
-        if cached.snapshot is not manager.snapshot:
-            admission = manager.admit()
-            if cached.logged != (admission.blocking, manager.position):
-                log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
-                cached.logged = (admission.blocking, manager.position)
-            now = self._clock()
-            outage = max(0.0, now - min(manager.state(name).since or now for name in admission.blocking))
-            cached.frames = [
-                text_frame(
-                    notices.rejected(
-                        manager.catalogue,
-                        admission,
-                        manager.snapshot,
-                        now,
-                        _milliseconds(
-                            after_rejection(
-                                chance,
-                                outage=outage,
-                                least=self._settings.retry_after,
-                                most=self._settings.retry_after_most,
-                            )
-                        ),
-                    )
-                )
-                for chance in _chances()
-            ]
-            cached.closing = closing.UNAVAILABLE.with_reason(
-                notices.closing_reason(manager.catalogue, admission, manager.snapshot, now)
-            )
-            cached.snapshot = manager.snapshot
-        return random.choice(cached.frames), cached.closing  # noqa: S311
-
     # What they are told.
 
     def _on_change(self, change: Change) -> None:
-        catalogue, now = self._manager.catalogue, self._clock()
-        match change:
-            case ServiceChanged(service=service):
-                if catalogue.is_announced(service):
-                    self.broadcast(
-                        notices.notice(
-                            catalogue,
-                            change.before,
-                            change.after,
-                            change.kind,
-                            service,
-                            change.at,
-                            local=change.local,
-                            incident=change.incident,
-                        )
-                    )
-            case PlanChanged(change=planned):
-                if catalogue.is_announced(planned.service):
-                    self.broadcast(notices.plan_notice(catalogue, change.before, change.after, planned))
-            case SnapshotReplaced(after=after):
-                self.broadcast(notices.snapshot_message(catalogue, after, self._manager.feed_state, now))
-            case FeedChanged(state=state):
-                self.broadcast(notices.feed_notice(state, now))
+        if isinstance(change, FeedChanged):
+            self._tell_everybody(notices.feed_notice(change.state, self._clock()))
+        else:
+            for audience in self._audiences:
+                message = audience.message(change)
+                if message is not None:
+                    self._tell(audience, message, text_frame(message))
         self._let_in_soon()
 
-    def broadcast(self, message: Message) -> None:
-        """Tells every client that keeps up, in one frame for all."""
-        self._active.send(text_frame(message))
-        self._counts.messages[message.__struct_config__.tag or ""] += len(self._active)  # type: ignore[index]
+    def _tell_everybody(self, message: Message) -> None:
+        frame = text_frame(message)
+        for audience in self._audiences:
+            self._tell(audience, message, frame)
+
+    def _tell(self, audience: Audience, message: Message, frame: bytes) -> None:
+        audience.circle.send(frame)
+        self._counts.messages[message.__struct_config__.tag or ""] += len(audience.circle)  # type: ignore[index]
 
     # Slow ones.
 
     def pause(self, connection: Connection) -> None:
         """The client does not read fast enough: no more frames until it has caught up."""
-        if self._active.remove(connection):
+        if connection.audience.circle.remove(connection):
             self._paused[connection] = self._loop.time()
 
     def resume(self, connection: Connection) -> None:
         """It has: the truth as of now, once, and back on the fan-out."""
         if self._paused.pop(connection, None) is None:
             return
-        self._active.add(connection)
+        audience = connection.audience
+        audience.circle.add(connection)
         self._counts.resumed += 1
         if connection in self._owed:
             self._owed.discard(connection)
-            connection.transport.write(self._welcome_frame())
-            return
-        message = notices.snapshot_message(
-            self._manager.catalogue, self._manager.snapshot, self._manager.feed_state, self._clock()
-        )
-        connection.transport.write(text_frame(message))
+            connection.transport.write(audience.welcome())
+        else:
+            connection.transport.write(audience.snapshot())
 
     # Going.
 
     def leave(self, connection: Connection) -> None:
         """No more frames for this one."""
-        self._active.remove(connection)
+        connection.audience.circle.remove(connection)
         self._paused.pop(connection, None)
         self._waiting.pop(connection, None)
         self._owed.discard(connection)
@@ -289,6 +232,8 @@ class Hub:
 
     def forget(self, connection: Connection) -> None:
         """Its transport is gone."""
+        self._open -= 1
+        self._audiences.leave(connection.audience)
         self._closing.pop(connection, None)
         self._crowd.leave(connection.address)
         if self.is_draining and not self._closing:
@@ -311,8 +256,10 @@ class Hub:
     def tick(self, number: int) -> None:
         """The housekeeping of second ``number``: one bucket's pings, and whatever has waited too long."""
         now = self._loop.time()
-        self._welcome.snapshot = self._hold.snapshot = self._rejections.snapshot = None  # their ``at`` grows old
-        self._goodbyes = []
+        self._audiences.outdate()
+        self._rejections.outdate()
+        self._goodbyes.outdate()
+        self._overloads.outdate()
         self._is_overload_logged = False
         self._let_in_soon()
         for connection in list(self._buckets[number % len(self._buckets)]):
@@ -340,13 +287,13 @@ class Hub:
                 await self._hurried.wait()
         ends = self._loop.time() + self._settings.drain_seconds
         self._stop_listening()
-        self._goodbyes = self._prepare_goodbyes(len(self))
-        leaving = [*self._active, *self._paused]
+        self._goodbyes.outdate()
+        leaving = [*itertools.chain.from_iterable(audience.circle for audience in self._audiences), *self._paused]
         step = max(1, math.ceil(len(leaving) * GROUP_SECONDS / (self._settings.drain_seconds / 2)))
         for begin in range(0, len(leaving), step):
             for connection in leaving[begin : begin + step]:
-                if connection in self._active:
-                    connection.transport.write(random.choice(self._goodbyes))  # noqa: S311
+                if connection in connection.audience.circle:
+                    connection.transport.write(self._goodbyes.draw())
                 elif connection not in self._paused:
                     continue  # it went by itself
                 self.close(connection, closing.RESTART)
@@ -362,41 +309,3 @@ class Hub:
     def hurry(self) -> None:
         """Waits no longer for anybody to notice that this node goes away."""
         self._hurried.set()
-
-    def _goodbye(self) -> bytes:
-        if not self._goodbyes:
-            self._goodbyes = self._prepare_goodbyes(len(self))
-        return random.choice(self._goodbyes)  # noqa: S311
-
-    def _prepare_goodbyes(self, clients: int) -> list[bytes]:
-        least, rate = self._settings.retry_after, self._settings.reconnect_rate
-        waits = (after_goodbye(chance, clients=clients, least=least, rate=rate) for chance in _chances())
-        return [text_frame(notices.goodbye(self._clock(), _milliseconds(wait))) for wait in waits]
-
-
-def _chances() -> Iterator[float]:
-    """Numbers from 0 to 1 at random, and evenly spread all the same."""
-    return ((number + random.random()) / VARIANTS for number in range(VARIANTS))  # noqa: S311
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-class _Cached:
-    __slots__ = ("feed", "frame", "snapshot")
-
-    def __init__(self) -> None:
-        self.snapshot: Snapshot | None = None
-        self.feed: FeedState | None = None
-        self.frame = b""
-
-
-class _CachedRejections:
-    __slots__ = ("closing", "frames", "logged", "snapshot")
-
-    def __init__(self) -> None:
-        self.snapshot: Snapshot | None = None
-        self.frames: list[bytes] = []
-        self.logged: tuple[tuple[str, ...], Position] | None = None
-        self.closing = closing.UNAVAILABLE

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,6 +12,9 @@ from prometheus_client.registry import Collector
 
 from broadcaster.domain.model import FeedState, PlanKind, Status
 from broadcaster.manager.manager import ServiceAvailabilityManager
+
+if TYPE_CHECKING:
+    from broadcaster.node.hub import Hub
 
 
 class NodeCounts:
@@ -33,22 +37,23 @@ class NodeCollector(Collector):
         self,
         counts: NodeCounts,
         manager: ServiceAvailabilityManager,
-        connections: Callable[[], dict[str, int]],
-        waiting: Callable[[], int],
+        hub: Hub,
     ) -> None:
         self._counts = counts
         self._manager = manager
-        self._connections = connections
-        self._waiting = waiting
+        self._hub = hub
 
     def collect(self) -> Iterable[Metric]:
         counts = self._counts
         gauge = GaugeMetricFamily("broadcaster_connections", "Open WebSocket connections", labels=["state"])
-        for state, number in self._connections().items():
+        for state, number in self._hub.connections().items():
             gauge.add_metric([state], number)
         yield gauge
         yield GaugeMetricFamily(
-            "broadcaster_waiting_connections", "Open connections that have yet to be let in", value=self._waiting()
+            "broadcaster_waiting_connections", "Open connections that have yet to be let in", value=self._hub.waiting
+        )
+        yield GaugeMetricFamily(
+            "broadcaster_audiences", "Different views of the truth that are told", value=self._hub.audiences
         )
         yield _counter("broadcaster_handshakes", "Completed handshakes", "verdict", counts.handshakes)
         yield _counter("broadcaster_refused_requests", "Upgrades refused by HTTP status", "status", counts.refused)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import Callable
 from importlib.resources import files
@@ -20,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 from broadcaster.domain.model import FeedState
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node import health
+from broadcaster.node.handshake import is_operator
 from broadcaster.node.siblings import Siblings
 
 _PAGE_HEADERS = {
@@ -49,7 +49,7 @@ def make_app(
         return _json(body, 503 if reason else 200)
 
     async def dependencies(request: Request) -> Response:
-        internal = _is_operator(request, operator_token)
+        internal = is_operator(request.headers.get("authorization", ""), operator_token)
         status, document = health.dependencies(manager, clock(), internal=internal)
         return _json(document, status, health.MEDIA_TYPE)
 
@@ -99,11 +99,6 @@ def _why_not_ready(manager: ServiceAvailabilityManager, *, draining: bool) -> st
     if manager.feed_state is FeedState.LOST:
         return "the carrier (Redis) does not answer"
     return ""
-
-
-def _is_operator(request: Request, token: str) -> bool:
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    return bool(token) and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
 
 
 def _json(body: object, status: int, media_type: str = "application/json") -> Response:

@@ -34,8 +34,6 @@ log = structlog.get_logger()
 PATHS = {"/ws": True, "/ws/status": False}
 """WebSocket paths, and whether admission gates them."""
 
-BACKLOG = 4096
-
 OTHER_DESCRIPTORS = 200
 """What the process opens beside its clients' connections, at most."""
 
@@ -75,10 +73,12 @@ async def serve_on(
     counts = NodeCounts()
     async with ServiceAvailabilityManager(settings, store) as manager, AsyncExitStack() as exits:
         provide_descriptors(settings.node.max_connections + SPARE + OTHER_DESCRIPTORS)
+        # What is accepted inherits it, so that the kernel, too, keeps only so much for a client that does not read.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.node.send_buffer_bytes)
         crowd = Crowd(settings.node.max_connections, settings.node.max_connections_per_address)
         hub = Hub(manager, settings.node, counts, crowd)
         door = Doorway(hub, settings.node, counts, crowd, PATHS)
-        registry = registry_for(NodeCollector(counts, manager, hub.connections, lambda: hub.waiting))
+        registry = registry_for(NodeCollector(counts, manager, hub))
         if siblings is not None:
             await exits.enter_async_context(siblings.answering(registry))
         app = make_app(
@@ -95,7 +95,7 @@ async def serve_on(
             log_config=None,
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
+            backlog=settings.node.backlog,
             timeout_graceful_shutdown=2,
             ssl_certfile=settings.node.tls_certificate or None,
             ssl_keyfile=settings.node.tls_key or None,
@@ -136,7 +136,7 @@ def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=is_shared)
+        return socket.create_server((host, port), family=family, reuse_port=is_shared)
     except OSError as error:
         raise StartupError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"

@@ -17,8 +17,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from broadcaster.config.settings import NodeSettings
+from broadcaster.node.audience import EVERYTHING
 from broadcaster.node.crowd import Address, Crowd, Room
-from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_MANY, TOO_MANY_OF_YOU, TOO_SLOW, Refusal, answer
+from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_MANY, TOO_MANY_OF_YOU, TOO_SLOW, Refusal, answer, asked
 from broadcaster.node.hub import Hub
 from broadcaster.node.metrics import NodeCounts
 
@@ -76,7 +77,7 @@ class Doorway:
         rest: bytes,
     ) -> Refusal | None:
         """Lets a complete upgrade request in; ``rest`` are the bytes that came after it. Or says why not."""
-        path = url.split(b"?", 1)[0].decode("latin-1")
+        path, _, query = url.decode("latin-1").partition("?")
         answered = answer(
             method=method,
             http_version=http_version,
@@ -87,7 +88,13 @@ class Doorway:
         )
         if isinstance(answered, Refusal):
             return answered
-        connection = self.hub.join(transport, address, answered, gated=self.paths[path])
+        scope = EVERYTHING
+        if query:
+            found = asked(query, headers.get(b"authorization", b""), self.settings.operator_token)
+            if isinstance(found, Refusal):
+                return found
+            scope = found
+        connection = self.hub.join(transport, address, answered, gated=self.paths[path], scope=scope)
         if rest:
             connection.data_received(rest)
         return None

@@ -43,8 +43,11 @@ RESTART = Closing(1012, "restart", "this node restarts; please reconnect", Recon
 OVERLOADED = Closing(1013, "overloaded", "too many connections here; try again later", Reconnect.AFTER_RETRY)
 SLOW = Closing(3000, "slow", "not reading fast enough; reconnect for a fresh snapshot", Reconnect.BACK_OFF)
 SILENT = Closing(3001, "silent", "no answer to our pings", Reconnect.BACK_OFF)
+UNKNOWN_NAME = Closing(3500, "unknown_name", "you asked for a name that is not here", Reconnect.NO)
 
-CATALOGUE = (NORMAL, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG, UNAVAILABLE, RESTART, OVERLOADED, SLOW, SILENT)
+CATALOGUE = (
+    NORMAL, PROTOCOL_ERROR, INVALID_DATA, TOO_BIG, UNAVAILABLE, RESTART, OVERLOADED, SLOW, SILENT, UNKNOWN_NAME
+)  # fmt: skip
 
 
 def fit_reason(text: str) -> str:

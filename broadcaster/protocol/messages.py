@@ -3,8 +3,8 @@
 Rules of change (source: msgspec's schema-evolution guide): a new field has a default, a type never changes, a
 message that breaks old readers raises ``v``. Clients ignore fields and message types that they do not know.
 
-Everything here is public: titles, texts, states and times; no host, no error text, no latency (invariant 8).
-Times are RFC 3339 in UTC, durations are milliseconds.
+What users get is public: titles, texts, states and times; no host, no error text, no latency (invariant 8). Operators
+get ``internal`` beside it. Times are RFC 3339 in UTC, durations are milliseconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from broadcaster.domain.features import FeatureStatus
-from broadcaster.domain.model import Category, Criticality, EventKind, FeedState, Position, Status
+from broadcaster.domain.model import Category, Criticality, EventKind, FeedState, PlanKind, Position, Status
 
 VERSION = 1
 SUBPROTOCOL = "availability.v1"
@@ -29,10 +29,37 @@ class PlannedView(msgspec.Struct, frozen=True, kw_only=True):
     has_begun: bool = False
 
 
+class PlanView(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as operators see it: planned work, or an override with the ``status`` that is told for its time."""
+
+    kind: PlanKind
+    starts_at: datetime
+    until: datetime
+    by: str
+    reason: str = ""
+    status: Status | None = None
+    has_begun: bool = False
+
+
+class InternalView(msgspec.Struct, frozen=True, kw_only=True):
+    """What only operators see of a service: why it is as it is, how fast it answered, whose it is and what to do.
+
+    ``category``, ``detail`` and ``latency_ms`` are of the probe that led to this status.
+    """
+
+    category: Category | None = None
+    detail: str = ""
+    latency_ms: float | None = None
+    observed_at: datetime | None = None
+    owner: str = ""
+    runbook: str = ""
+    plans: tuple[PlanView, ...] = ()
+
+
 class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     """A service as everybody may see it. ``since`` is None as long as nothing is known; ``caused_by`` names the
     services whose failure explains this one's; ``planned`` is the planned work that is on, or else the
-    next, and absent without any."""
+    next, and absent without any; ``internal`` is for operators, and absent for everybody else."""
 
     name: str
     title: str
@@ -42,6 +69,7 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     category: Category | None = None
     caused_by: tuple[str, ...] = ()
     planned: PlannedView | msgspec.UnsetType = msgspec.UNSET
+    internal: InternalView | msgspec.UnsetType = msgspec.UNSET
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +164,8 @@ class Rejected(Message, frozen=True, kw_only=True, tag="rejected"):
 
 
 class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
-    """The node goes away on purpose; reconnect after ``retry_after_ms`` (already jittered)."""
+    """The node sends this client away, as ``text`` says: it goes away on purpose, has too many connections, or does not
+    have what was asked for. Reconnect, if the close code says so, after ``retry_after_ms`` (already jittered)."""
 
     at: datetime
     text: str = ""

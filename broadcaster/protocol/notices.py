@@ -1,6 +1,8 @@
 """From domain values to what people read: messages with titles, calm sentences and nothing internal.
 
-A text of ``services.yaml`` wins over a sentence made here. Services that are not announced appear nowhere.
+A text of ``services.yaml`` wins over a sentence made here. Services that are not announced appear nowhere, and neither
+does what the catalogue does not have: who is told of a part only is told by a catalogue of that part (see ``Scope``).
+``internal`` adds what only operators may see.
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ from broadcaster.protocol.messages import (
     FeatureView,
     FeedNotice,
     Goodbye,
+    InternalView,
     Notice,
     PlannedView,
     PlanNotice,
+    PlanView,
     Rejected,
     ServiceView,
     SnapshotMessage,
@@ -91,8 +95,8 @@ def public_category(category: Category | None) -> Category | None:
     return Category.INTERNAL if category in (Category.AUTH, Category.MISCONFIGURED) else category
 
 
-def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> ServiceView:
-    """One service as everybody may see it."""
+def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str, *, internal: bool = False) -> ServiceView:
+    """One service as everybody may see it, or as operators do."""
     service, state = catalogue.services[name], snapshot.state(name)
     return ServiceView(
         name=name,
@@ -103,6 +107,7 @@ def service_view(catalogue: Catalogue, snapshot: Snapshot, name: str) -> Service
         category=public_category(state.category),
         caused_by=tuple(each for each in state.caused_by if catalogue.is_announced(each)),
         planned=planned_view(state.planned) if state.planned else UNSET,
+        internal=_internal_view(service, state) if internal else UNSET,
     )
 
 
@@ -118,9 +123,11 @@ def feature_views(catalogue: Catalogue, snapshot: Snapshot) -> tuple[FeatureView
     return tuple(_feature_view(catalogue, state) for state in feature_states(catalogue, snapshot).values())
 
 
-def welcome(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float) -> Welcome:
+def welcome(
+    catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float, *, internal: bool = False
+) -> Welcome:
     """The first message; its text names what is reduced, and is empty when all is well."""
-    services, features = _services(catalogue, snapshot), feature_views(catalogue, snapshot)
+    services, features = _services(catalogue, snapshot, internal), feature_views(catalogue, snapshot)
     return Welcome(
         position=snapshot.position,
         at=timestamp(now),
@@ -131,9 +138,11 @@ def welcome(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: floa
     )
 
 
-def snapshot_message(catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float) -> SnapshotMessage:
+def snapshot_message(
+    catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float, *, internal: bool = False
+) -> SnapshotMessage:
     """The whole truth again; its text is the welcome's."""
-    services, features = _services(catalogue, snapshot), feature_views(catalogue, snapshot)
+    services, features = _services(catalogue, snapshot, internal), feature_views(catalogue, snapshot)
     return SnapshotMessage(
         position=snapshot.position,
         at=timestamp(now),
@@ -153,6 +162,8 @@ def notice(
     at: float,
     local: bool = False,
     incident: str = "",
+    *,
+    internal: bool = False,
 ) -> Notice:
     """One change of an announced service, with the features whose state it changes.
 
@@ -177,7 +188,7 @@ def notice(
         position=after.position,
         at=timestamp(at),
         kind=kind,
-        service=service_view(catalogue, after, service),
+        service=service_view(catalogue, after, service, internal=internal),
         features=views,
         text=text,
         local=local,
@@ -186,7 +197,9 @@ def notice(
     )
 
 
-def plan_notice(catalogue: Catalogue, before: Snapshot, after: Snapshot, change: PlanChange) -> PlanNotice:
+def plan_notice(
+    catalogue: Catalogue, before: Snapshot, after: Snapshot, change: PlanChange, *, internal: bool = False
+) -> PlanNotice:
     """A change of plans that leaves the service's status as it is; quiet where users lose and learn nothing by it."""
     service, plan = catalogue.services[change.service], change.plan
     text = ""
@@ -195,7 +208,7 @@ def plan_notice(catalogue: Catalogue, before: Snapshot, after: Snapshot, change:
     return PlanNotice(
         position=after.position,
         at=timestamp(change.at),
-        service=service_view(catalogue, after, change.service),
+        service=service_view(catalogue, after, change.service, internal=internal),
         text=text,
         quiet=not text,
     )
@@ -227,17 +240,26 @@ def rejected(
     )
 
 
-def waiting(catalogue: Catalogue, admission: Admission, snapshot: Snapshot, feed: FeedState, now: float) -> Waiting:
-    """The whole truth for somebody who stays until it can be served."""
-    it_is = "it is" if len(admission.causes) == 1 else "they are"
+def waiting(
+    catalogue: Catalogue, snapshot: Snapshot, feed: FeedState, now: float, *, blocked: str, internal: bool = False
+) -> Waiting:
+    """The whole truth for somebody who stays until it can be served; ``blocked`` says what that waits for."""
     return Waiting(
         position=snapshot.position,
         at=timestamp(now),
         feed=feed,
-        services=_services(catalogue, snapshot),
+        services=_services(catalogue, snapshot, internal),
         features=feature_views(catalogue, snapshot),
-        text=f"{_unavailable(catalogue, snapshot, admission.causes, now)}. "
-        f"Stay connected: you will be let in as soon as {it_is} back.",
+        text=blocked,
+    )
+
+
+def blocked(catalogue: Catalogue, admission: Admission, snapshot: Snapshot, now: float) -> str:
+    """Why somebody has to wait, and for what."""
+    it_is = "it is" if len(admission.causes) == 1 else "they are"
+    return (
+        f"{_unavailable(catalogue, snapshot, admission.causes, now)}. "
+        f"Stay connected: you will be let in as soon as {it_is} back."
     )
 
 
@@ -257,15 +279,54 @@ def closing_reason(catalogue: Catalogue, admission: Admission, snapshot: Snapsho
 
 def goodbye(now: float, retry_after_ms: int) -> Goodbye:
     """The node goes away on purpose."""
-    return Goodbye(
-        at=timestamp(now),
-        text=f"This server is restarting. You will be reconnected in {_seconds(retry_after_ms)}.",
-        retry_after_ms=retry_after_ms,
+    text = f"This server is restarting. You will be reconnected in {_seconds(retry_after_ms)}."
+    return Goodbye(at=timestamp(now), text=text, retry_after_ms=retry_after_ms)
+
+
+def overloaded(now: float, retry_after_ms: int) -> Goodbye:
+    """The node has as many connections as it may, or as this client's address may have."""
+    text = f"There are too many connections here right now. Please try again in {_seconds(retry_after_ms)}."
+    return Goodbye(at=timestamp(now), text=text, retry_after_ms=retry_after_ms)
+
+
+def unknown_names(catalogue: Catalogue, missing: Sequence[str], now: float) -> Goodbye:
+    """The client asked for services or features that nobody tells it of: which, and what there is."""
+    services = [name for name in catalogue.services if catalogue.is_announced(name)]
+    text = f"Not here: {', '.join(missing)}. Services are {', '.join(services)}"
+    if catalogue.features:
+        text += f"; features are {', '.join(catalogue.features)}"
+    return Goodbye(at=timestamp(now), text=f"{text}.")
+
+
+def _services(catalogue: Catalogue, snapshot: Snapshot, internal: bool) -> tuple[ServiceView, ...]:
+    return tuple(
+        service_view(catalogue, snapshot, name, internal=internal)
+        for name in catalogue.services
+        if catalogue.is_announced(name)
     )
 
 
-def _services(catalogue: Catalogue, snapshot: Snapshot) -> tuple[ServiceView, ...]:
-    return tuple(service_view(catalogue, snapshot, name) for name in catalogue.services if catalogue.is_announced(name))
+def _internal_view(service: Service, state: ServiceState) -> InternalView:
+    return InternalView(
+        category=state.category,
+        detail=state.detail,
+        latency_ms=None if state.latency is None else round(state.latency * 1000, 3),
+        observed_at=None if state.observed_at is None else timestamp(state.observed_at),
+        owner=service.owner,
+        runbook=service.runbook,
+        plans=tuple(
+            PlanView(
+                kind=plan.kind,
+                starts_at=timestamp(plan.starts_at),
+                until=timestamp(plan.until),
+                by=plan.by,
+                reason=plan.reason,
+                status=plan.status,
+                has_begun=plan.has_begun,
+            )
+            for plan in state.plans
+        ),
+    )
 
 
 def _feature_view(catalogue: Catalogue, state: FeatureState) -> FeatureView:

@@ -7,14 +7,14 @@ import random
 
 import pytest
 
-from broadcaster.node.fanout import CHECK_EVERY, Fanout
+from broadcaster.node.fanout import CHECK_EVERY, Circle, Fanout
 
 
 class Client:
     """A member with a memory: every write, and what the hub would have given it by its own way."""
 
-    def __init__(self, fanout: Fanout[Client]) -> None:
-        self.fanout = fanout
+    def __init__(self, circle: Circle[Client]) -> None:
+        self.circle = circle
         self.writes: list[bytes] = []
         self.is_slow = False
 
@@ -25,55 +25,59 @@ class Client:
     def write(self, data: bytes) -> None:
         self.writes.append(data)
         if self.is_slow:
-            self.fanout.remove(self)
+            self.circle.remove(self)
 
     @property
     def received(self) -> bytes:
         return b"".join(self.writes)
 
 
-def clients(fanout: Fanout[Client], number: int) -> list[Client]:
-    made = [Client(fanout) for _ in range(number)]
+def make(fanout: Fanout, *, most_bytes: int = 1_000_000) -> Circle[Client]:
+    return Circle(fanout, truth=lambda: b"truth", most_bytes=most_bytes)
+
+
+def clients(circle: Circle[Client], number: int) -> list[Client]:
+    made = [Client(circle) for _ in range(number)]
     for each in made:
-        fanout.add(each)
+        circle.add(each)
     return made
 
 
-async def idle(fanout: Fanout[Client]) -> None:
+async def idle(circle: Circle[Client]) -> None:
     async with asyncio.timeout(30):
-        while not fanout.is_idle:
+        while not circle.is_idle:
             await asyncio.sleep(0)
 
 
 @pytest.fixture
-async def fanout() -> Fanout[Client]:
-    return Fanout(asyncio.get_running_loop())
+async def circle() -> Circle[Client]:
+    return make(Fanout(asyncio.get_running_loop()))
 
 
 @pytest.fixture
-async def hurried() -> Fanout[Client]:
+async def hurried() -> Circle[Client]:
     """One that yields after every few writes."""
-    return Fanout(asyncio.get_running_loop(), slice_seconds=0.0)
+    return make(Fanout(asyncio.get_running_loop(), slice_seconds=0.0))
 
 
-async def test_everybody_is_told_once_and_in_order(fanout: Fanout[Client]) -> None:
-    members = clients(fanout, 100)
+async def test_everybody_is_told_once_and_in_order(circle: Circle[Client]) -> None:
+    members = clients(circle, 100)
     for frame in (b"1", b"2"):
-        fanout.send(frame)
-        await idle(fanout)
+        circle.send(frame)
+        await idle(circle)
     assert [each.writes for each in members] == [[b"1", b"2"]] * 100
 
 
-async def test_what_is_told_in_one_turn_is_one_write(fanout: Fanout[Client]) -> None:
+async def test_what_is_told_in_one_turn_is_one_write(circle: Circle[Client]) -> None:
     """Fifty in a burst are one write for each, none lost."""
-    members = clients(fanout, 10)
+    members = clients(circle, 10)
     for number in range(50):
-        fanout.send(b"%d;" % number)
-    await idle(fanout)
+        circle.send(b"%d;" % number)
+    await idle(circle)
     assert [each.writes for each in members] == [[b"".join(b"%d;" % number for number in range(50))]] * 10
 
 
-async def test_a_large_round_gives_the_loop_its_turns(hurried: Fanout[Client]) -> None:
+async def test_a_large_round_gives_the_loop_its_turns(hurried: Circle[Client]) -> None:
     """After each slice whatever else waits has its turn; and news in the middle of a round waits for its end."""
     members = clients(hurried, 10 * CHECK_EVERY)
     hurried.send(b"1")
@@ -89,7 +93,7 @@ async def test_a_large_round_gives_the_loop_its_turns(hurried: Fanout[Client]) -
     assert [each.writes for each in members] == [[b"1", b"23"]] * len(members)
 
 
-async def test_nobody_is_told_what_it_knows_by_its_welcome(hurried: Fanout[Client]) -> None:
+async def test_nobody_is_told_what_it_knows_by_its_welcome(hurried: Circle[Client]) -> None:
     """Joining before a round, in it, and between two things told in it: only what came after the join."""
     clients(hurried, 10 * CHECK_EVERY)
     hurried.send(b"1")
@@ -105,7 +109,7 @@ async def test_nobody_is_told_what_it_knows_by_its_welcome(hurried: Fanout[Clien
     assert [each.received for each in (before, during, between, last)] == [b"23", b"23", b"3", b""]
 
 
-async def test_whoever_leaves_is_told_nothing_more(hurried: Fanout[Client]) -> None:
+async def test_whoever_leaves_is_told_nothing_more(hurried: Circle[Client]) -> None:
     members = clients(hurried, 4 * CHECK_EVERY)
     hurried.send(b"1")
     await asyncio.sleep(0)
@@ -117,7 +121,7 @@ async def test_whoever_leaves_is_told_nothing_more(hurried: Fanout[Client]) -> N
     assert len(hurried) == len(members) - 1
 
 
-async def test_whoever_comes_back_in_the_same_round_has_had_its_truth(hurried: Fanout[Client]) -> None:
+async def test_whoever_comes_back_in_the_same_round_has_had_its_truth(hurried: Circle[Client]) -> None:
     """Taken off before its turn and put back with a snapshot: the round's frame is in that."""
     members = clients(hurried, 4 * CHECK_EVERY)
     hurried.send(b"1")
@@ -129,17 +133,17 @@ async def test_whoever_comes_back_in_the_same_round_has_had_its_truth(hurried: F
     assert members[-1].received == b"2"
 
 
-async def test_a_write_may_take_its_own_member_off(fanout: Fanout[Client]) -> None:
-    members = clients(fanout, 3)
+async def test_a_write_may_take_its_own_member_off(circle: Circle[Client]) -> None:
+    members = clients(circle, 3)
     members[1].is_slow = True
-    fanout.send(b"1")
-    await idle(fanout)
-    fanout.send(b"2")
-    await idle(fanout)
+    circle.send(b"1")
+    await idle(circle)
+    circle.send(b"2")
+    await idle(circle)
     assert [each.received for each in members] == [b"12", b"1", b"12"]
 
 
-async def test_a_late_member_may_be_taken_off_by_its_first_write(hurried: Fanout[Client]) -> None:
+async def test_a_late_member_may_be_taken_off_by_its_first_write(hurried: Circle[Client]) -> None:
     clients(hurried, 4 * CHECK_EVERY)
     hurried.send(b"1")
     await asyncio.sleep(0)
@@ -153,7 +157,7 @@ async def test_a_late_member_may_be_taken_off_by_its_first_write(hurried: Fanout
 
 
 @pytest.mark.parametrize("seed", range(30))
-async def test_whatever_happens_everybody_is_told_all_that_it_should_know(hurried: Fanout[Client], seed: int) -> None:
+async def test_whatever_happens_everybody_is_told_all_that_it_should_know(hurried: Circle[Client], seed: int) -> None:
     """Members come, go and come back at any moment: each hears exactly what was told while it was there.
 
     Who comes back hears nothing twice: what was told while it was away, or was still on its way, is in the truth it

@@ -1,0 +1,108 @@
+"""What clients are told who cannot stay: prepared for many at once, with the times to come back spread between them.
+
+All who are told at the same time would otherwise come back together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+
+from broadcaster.config.settings import NodeSettings
+from broadcaster.domain.model import Position, Snapshot
+from broadcaster.domain.reconnects import after_goodbye, after_rejection
+from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.frames import text_frame
+from broadcaster.protocol import closing, notices
+from broadcaster.protocol.closing import Closing
+from broadcaster.protocol.messages import Message
+
+log = structlog.get_logger()
+
+VARIANTS = 32
+"""Answers that are encoded for all."""
+
+
+class Rejections:
+    """For those whom admission refuses; encoded anew when the picture changes, and after ``outdate``."""
+
+    __slots__ = ("_clock", "_closing", "_frames", "_logged", "_manager", "_settings", "_snapshot")
+
+    def __init__(self, manager: ServiceAvailabilityManager, settings: NodeSettings, clock: Callable[[], float]) -> None:
+        self._manager = manager
+        self._settings = settings
+        self._clock = clock
+        self._snapshot: Snapshot | None = None
+        self._frames: list[bytes] = []
+        self._closing = closing.UNAVAILABLE
+        self._logged: tuple[tuple[str, ...], Position] | None = None
+
+    def outdate(self) -> None:
+        self._snapshot = None
+
+    def draw(self) -> tuple[bytes, Closing]:
+        """A rejection, and what the connection closes with after it."""
+        if self._snapshot is not self._manager.snapshot:
+            self._prepare()
+        return random.choice(self._frames), self._closing  # noqa: S311
+
+    def _prepare(self) -> None:
+        manager, settings, now = self._manager, self._settings, self._clock()
+        admission, snapshot, catalogue = manager.admit(), manager.snapshot, manager.catalogue
+        if self._logged != (admission.blocking, manager.position):
+            log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
+            self._logged = (admission.blocking, manager.position)
+        outage = max(0.0, now - min(manager.state(name).since or now for name in admission.blocking))
+        self._frames = _spread(
+            (
+                after_rejection(chance, outage=outage, least=settings.retry_after, most=settings.retry_after_most)
+                for chance in _chances()
+            ),
+            lambda wait: notices.rejected(catalogue, admission, snapshot, now, wait),
+        )
+        reason = notices.closing_reason(catalogue, admission, snapshot, now)
+        self._closing = closing.UNAVAILABLE.with_reason(reason)
+        self._snapshot = snapshot
+
+
+class Farewells:
+    """For those whom the node sends away; encoded anew after ``outdate``."""
+
+    __slots__ = ("_clients", "_clock", "_frames", "_say", "_settings")
+
+    def __init__(
+        self,
+        say: Callable[[float, int], Message],
+        settings: NodeSettings,
+        clock: Callable[[], float],
+        clients: Callable[[], int],
+    ) -> None:
+        self._say = say
+        self._settings = settings
+        self._clock = clock
+        self._clients = clients
+        self._frames: list[bytes] = []
+
+    def outdate(self) -> None:
+        self._frames = []
+
+    def draw(self) -> bytes:
+        if not self._frames:
+            least, rate, clients = self._settings.retry_after, self._settings.reconnect_rate, self._clients()
+            self._frames = _spread(
+                (after_goodbye(chance, clients=clients, least=least, rate=rate) for chance in _chances()),
+                lambda wait: self._say(self._clock(), wait),
+            )
+        return random.choice(self._frames)  # noqa: S311
+
+
+def _chances() -> Iterator[float]:
+    """Numbers from 0 to 1 at random, and evenly spread all the same."""
+    return ((number + random.random()) / VARIANTS for number in range(VARIANTS))  # noqa: S311
+
+
+def _spread(waits: Iterable[float], say: Callable[[int], Message]) -> list[bytes]:
+    """One frame a wait (seconds); ``say`` is given milliseconds."""
+    return [text_frame(say(round(wait * 1000))) for wait in waits]
