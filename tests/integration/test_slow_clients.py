@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from broadcaster.config.settings import NodeSettings
 from broadcaster.store.redis import RedisStore
 from tests.support.clients import connect
 from tests.support.commits import Flipper
@@ -16,8 +17,14 @@ from tests.support.ports import LOOPBACK
 from tests.support.raw import GOOD, close_code
 from tests.support.stack import DEADLINE, Stack, run_stack
 
-MOST = 60_000
+NODE = NodeSettings()
+
+MOST = 5_000
 """Transitions after which the buffers of both kernels' ends must be full."""
+
+KEPT = 2 * NODE.send_buffer_bytes + 2 * NODE.write_limit_bytes + 32_768
+"""Bytes that a client may have to read when it reads again, as documented: what the node's kernel keeps (which doubles
+what it is asked for), what the node does (the limit, and one burst at most), and some of its own."""
 
 
 async def paused(stack: Stack) -> float:
@@ -73,6 +80,7 @@ async def test_a_slow_client_catches_up_with_one_snapshot_and_slows_nobody(tmp_p
         assert [each.position.revision for each in reader.notices()] == list(range(1, last + 1))
         received = await read_all(lazy, b'"type":"snapshot","v":1,"position":{"epoch":"e1","revision":%d}' % last)
         assert received.count(b'"type":"notice"') < last
+        assert len(received) <= KEPT
         await flipper.flip()
         await read_all(lazy, b'"revision":%d}' % (last + 1))
         assert await paused(stack) == 0
