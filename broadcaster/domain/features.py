@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -40,9 +40,41 @@ _WORST_FIRST = (
 )
 
 
-def feature_states(catalogue: Catalogue, snapshot: Snapshot) -> dict[str, FeatureState]:
-    """Every feature's state, in the catalogue's order. See ``feature_state`` for the rule."""
-    return {name: feature_state(catalogue, snapshot, feature) for name, feature in catalogue.features.items()}
+def feature_states(
+    catalogue: Catalogue, snapshot: Snapshot, *, since: Snapshot | None = None
+) -> Mapping[str, FeatureState]:
+    """Every feature's state, in the catalogue's order. See ``feature_state`` for the rule.
+
+    Concluded once for a snapshot. Where what was concluded from an earlier one (``since``) is at hand, only what stands
+    on a service that has another state by now is concluded anew.
+    """
+    states = _concluded(catalogue, snapshot)
+    if states is None:
+        known = _concluded(catalogue, since) if since is not None else None
+        stale = changed(since, snapshot) if known is not None and since is not None else None
+        states = {
+            name: known[name]
+            if known is not None and stale is not None and stale.isdisjoint(catalogue.stands_on[name])
+            else feature_state(catalogue, snapshot, feature)
+            for name, feature in catalogue.features.items()
+        }
+        snapshot.conclusions[id(catalogue)] = (catalogue, states)
+    return states
+
+
+def changed(before: Snapshot, after: Snapshot) -> set[str]:
+    """The services whose state is another object; what was taken over from one snapshot to the next is the same."""
+    return {
+        name
+        for name in before.services.keys() | after.services.keys()
+        if before.services.get(name) is not after.services.get(name)
+    }
+
+
+def _concluded(catalogue: Catalogue, snapshot: Snapshot) -> Mapping[str, FeatureState] | None:
+    known = snapshot.conclusions.get(id(catalogue))
+    # An id lives only as long as its object.
+    return known[1] if known is not None and known[0] is catalogue else None
 
 
 def feature_state(catalogue: Catalogue, snapshot: Snapshot, feature: Feature) -> FeatureState:

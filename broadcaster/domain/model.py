@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
 import msgspec
+
+from broadcaster.domain.dependencies import dependencies
 
 
 class Status(StrEnum):
@@ -131,7 +135,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     texts: Mapping[str, str] = {}
 
 
-class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
+class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The dependency matrix: which services there are and which features stand on them.
 
     With ``degradation`` off (``GRACEFUL_DEGRADATION_ENABLED=false``) optional services are not announced
@@ -142,9 +146,21 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
     features: Mapping[str, Feature] = {}
     degradation: bool = True
 
-    @property
+    @cached_property
     def depends_on(self) -> Mapping[str, tuple[str, ...]]:
         return {name: service.depends_on for name, service in self.services.items()}
+
+    @cached_property
+    def stands_on(self) -> Mapping[str, frozenset[str]]:
+        """For each feature, every service that its state may depend on: what it needs, and what that depends on."""
+        return {
+            name: frozenset(
+                found
+                for needed in (*feature.requires, *feature.any_of)
+                for found in (needed, *dependencies(needed, self.depends_on))
+            )
+            for name, feature in self.features.items()
+        }
 
     def is_announced(self, service: str) -> bool:
         """Whether users hear of this service at all."""
@@ -236,17 +252,23 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def override(self) -> Plan | None:
         """What is told instead of what is observed."""
+        if not self.plans:
+            return None
         return next((plan for plan in self.plans if plan.has_begun and plan.kind is PlanKind.OVERRIDE), None)
 
     @property
     def maintenance(self) -> Plan | None:
         """The planned work that is on; of several the one that ends last."""
+        if not self.plans:
+            return None
         on = [plan for plan in self.plans if plan.has_begun and plan.kind is PlanKind.MAINTENANCE]
         return max(on, key=lambda plan: plan.until, default=None)
 
     @property
     def planned(self) -> Plan | None:
         """The planned work that is on, or else the next."""
+        if not self.plans:
+            return None
         ahead = (plan for plan in self.plans if not plan.has_begun and plan.kind is PlanKind.MAINTENANCE)
         return self.maintenance or next(ahead, None)
 
@@ -308,11 +330,16 @@ Entry = Transition | PlanChange
 """What has a place in the one order."""
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Every service's state as of one position."""
 
     position: Position = Position()
     services: Mapping[str, ServiceState] = {}
+
+    @cached_property
+    def conclusions(self) -> dict[int, Any]:
+        """What was concluded from this snapshot, kept as long as it is: for ``features.feature_states`` only."""
+        return {}
 
     def state(self, service: str) -> ServiceState:
         """The service's state; ``unknown`` for one nobody has reported."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from broadcaster.domain.incidents import dependencies
 from broadcaster.domain.model import Catalogue
 
 
@@ -41,10 +40,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         if self.is_whole:
             return catalogue
         features = {name: each for name, each in catalogue.features.items() if name in self.features}
-        services = set(self.services)
-        for each in features.values():
-            for name in (*each.requires, *each.any_of):
-                services |= {name, *dependencies(name, catalogue.depends_on)}
+        services = self.services.union(*(catalogue.stands_on[name] for name in features))
         told = {
             name: msgspec.structs.replace(each, depends_on=tuple(on for on in each.depends_on if on in services))
             for name, each in catalogue.services.items()

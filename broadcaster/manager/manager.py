@@ -9,7 +9,7 @@ import socket
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,9 @@ CHECK_SECONDS = 1.0
 REPORT_SECONDS = 1.0
 """How often what was seen to fail is reported: one report a service and process, however much fails."""
 
+TOGETHER_SECONDS = 0.001
+"""An update that comes later than that after another is told on before the next is waited for; closer ones go together,
+so that a burst is not told piece by piece."""
 
 ATTEND_SECONDS = 10.0
 """How often this process says which settings it uses, and looks who else uses which."""
@@ -224,7 +227,7 @@ class ServiceAvailabilityManager:
 
     def features(self) -> dict[str, FeatureState]:
         """What users have left, by feature name."""
-        return feature_states(self._catalogue, self._effective)
+        return dict(feature_states(self._catalogue, self._effective))
 
     def admit(self) -> Admission:
         """Whether a handshake can be served now. Judged once per snapshot, so asking costs nothing."""
@@ -253,11 +256,15 @@ class ServiceAvailabilityManager:
         return lambda: self._listeners.remove(listener)
 
     async def _follow(self) -> None:
+        time, last = asyncio.get_running_loop().time, 0.0
         async with aclosing(self._feed.updates()) as updates:
             async for update in updates:
                 self._take(update)
                 if self._feed.is_loaded:
                     self._loaded.set()
+                if (now := time()) - last > TOGETHER_SECONDS:
+                    await asyncio.sleep(0)
+                last = now
 
     def _take(self, update: Update) -> None:
         if isinstance(update, StateChanged):
@@ -324,8 +331,7 @@ class ServiceAvailabilityManager:
     def _tell_others(self, before: Snapshot, told: str) -> None:
         """What changed beside the service that was told of: observations that expired or came back, plans that began
         or ended without a word."""
-        was, now = _told(before), _told(self._effective)
-        if {name for name in was.keys() | now.keys() if was.get(name) != now.get(name)} - {told}:
+        if before is not self._effective and any(name != told for name in _changed(before, self._effective)):
             self._tell(SnapshotReplaced(before=before, after=self._effective, reason="observations"))
 
     async def _watch_age(self) -> None:
@@ -393,5 +399,13 @@ class ServiceAvailabilityManager:
                 log.exception("listener_failed", change=type(change).__name__)
 
 
-def _told(snapshot: Snapshot) -> dict[str, tuple[Status, Plan | None]]:
-    return {name: (state.status, state.planned) for name, state in snapshot.services.items()}
+def _changed(before: Snapshot, after: Snapshot) -> Iterator[str]:
+    """The services of which something else may be told after than before."""
+    for name in before.services.keys() | after.services.keys():
+        was, now = before.services.get(name), after.services.get(name)
+        if was is not now and _told(was) != _told(now):
+            yield name
+
+
+def _told(state: ServiceState | None) -> tuple[Status, Plan | None] | None:
+    return None if state is None else (state.status, state.planned)

@@ -84,8 +84,8 @@ class Circle(Generic[M]):
     """
 
     __slots__ = (
-        "_at", "_fanout", "_frame", "_gone", "_is_flooded", "_late", "_members", "_most_bytes", "_round", "_told",
-        "_told_bytes", "_truth",
+        "_at", "_fanout", "_gone", "_is_flooded", "_late", "_members", "_most_bytes", "_round", "_told", "_told_bytes",
+        "_truth",
     )  # fmt: skip
 
     def __init__(self, fanout: Fanout, *, truth: Callable[[], bytes], most_bytes: int) -> None:
@@ -97,9 +97,8 @@ class Circle(Generic[M]):
         self._told_bytes = 0
         self._is_flooded = False  # what was told is too much: it becomes the truth, once
         self._late: dict[M, int] = {}  # came after so many of these
-        self._round: list[M] = []
+        self._round: list[tuple[bytes, list[M]]] = []  # what is written to whom; the last of them is under way
         self._at = 0
-        self._frame = b""
         self._gone: set[M] = set()  # since the round began
 
     def __repr__(self) -> str:
@@ -154,25 +153,28 @@ class Circle(Generic[M]):
         """Goes on with the round, or begins one, until it is over or ``ends`` is past; whether it is over."""
         if not self._round:
             self._begin()
-        members, frame, gone = self._round, self._frame, self._gone
-        at, count = self._at, len(members)
-        while at < count:
-            until = min(at + CHECK_EVERY, count)
-            if gone:
-                for member in members[at:until]:
-                    if member not in gone:
+        gone = self._gone
+        while self._round:
+            frame, members = self._round[-1]
+            at, count = self._at, len(members)
+            while at < count:
+                until = min(at + CHECK_EVERY, count)
+                if gone:
+                    for member in members[at:until]:
+                        if member not in gone:
+                            member.transport.write(frame)
+                else:
+                    for member in members[at:until]:
                         member.transport.write(frame)
-            else:
-                for member in members[at:until]:
-                    member.transport.write(frame)
-            at = until
-            if time() >= ends:
-                break
-        self._at = at
-        if at < count:
-            return False
-        self._round = []
-        self._gone.clear()
+                at = until
+                if time() >= ends:
+                    break
+            if at < count:
+                self._at = at
+                return False
+            self._round.pop()
+            self._at = 0
+        gone.clear()
         return True
 
     def _begin(self) -> None:
@@ -181,10 +183,9 @@ class Circle(Generic[M]):
         if self._is_flooded:
             self._is_flooded = False
             told = [self._truth()]
+        together: dict[int, list[M]] = {0: [member for member in self._members if member not in late]}
         for member, missed in late.items():
             if missed < len(told):
-                member.transport.write(b"".join(told[missed:]))
-        self._frame = told[0] if len(told) == 1 else b"".join(told)
-        # Whoever such a write took off is no member any more.
-        self._round = [member for member in self._members if member not in late] if late else list(self._members)
+                together.setdefault(missed, []).append(member)
+        self._round = [(b"".join(told[missed:]), members) for missed, members in together.items()]
         self._at = 0

@@ -105,12 +105,12 @@ def asked(query: str, authorization: bytes, operator_token: str) -> Scope | Refu
 
 
 def is_operator(authorization: str, operator_token: str) -> bool:
-    """Whether an ``Authorization`` header proves an operator; nobody is one where no token is set."""
+    """Whether an ``Authorization`` header (its bytes as Latin-1) proves an operator; without a token nobody is one."""
     scheme, _, given = authorization.partition(" ")
     return (
         bool(operator_token)
         and scheme.lower() == "bearer"
-        and hmac.compare_digest(given.strip().encode(), operator_token.encode())
+        and hmac.compare_digest(given.strip().encode("latin-1", "replace"), operator_token.encode())
     )
 
 

@@ -171,8 +171,8 @@ def notice(
     the notice is quiet. So is the first good observation of a service (``up``): nobody was told otherwise; and what is
     observed while an override says otherwise. Recoveries are never quiet.
     """
-    was, now = feature_states(catalogue, before), feature_states(catalogue, after)
-    changed = [state for name, state in now.items() if state != was[name]]
+    was, now = feature_states(catalogue, before), feature_states(catalogue, after, since=before)
+    changed = [state for name, state in now.items() if state is not was[name] and state != was[name]]
     is_explained = kind in (EventKind.DOWN, EventKind.DEGRADED) and any(
         catalogue.is_announced(name) and name != service for name in after.state(service).caused_by
     )

@@ -296,17 +296,22 @@ class RedisStore:
 
     @asynccontextmanager
     async def _subscribed(self) -> AsyncIterator[Subscription]:
-        pubsub = self._client.pubsub()
+        """A connection of its own. redis-py's ``PubSub`` would reconnect by itself, which nobody would hear of, and
+        cost as much time again on every message."""
+        pool, connection = self._client.connection_pool, None
         try:
             async with self._deadline():
-                await pubsub.subscribe(self._keys.channel)
-                confirmation = await pubsub.get_message(timeout=self._timeout)
-            if confirmation is None or confirmation["type"] != "subscribe":
+                connection = await pool.get_connection()  # type: ignore[no-untyped-call]
+                await connection.send_command("SUBSCRIBE", self._keys.channel)
+                confirmation = await connection.read_response(timeout=self._timeout, push_request=True)
+            if not confirmation or confirmation[0] != b"subscribe":
                 raise StoreUnavailable("Redis did not confirm the subscription in time")
-            yield _RedisSubscription(pubsub)
+            yield _RedisSubscription(connection)
         finally:
-            with contextlib.suppress(redis.exceptions.RedisError, OSError):
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            if connection is not None:
+                with contextlib.suppress(redis.exceptions.RedisError, OSError):
+                    await connection.disconnect(nowait=True)
+                await pool.release(connection)
 
     async def _run(self, script: Any, keys: Sequence[str], args: Sequence[Any], service: str = "") -> Written:
         async with self._deadline():
@@ -334,31 +339,27 @@ class RedisStore:
 
 
 class _RedisSubscription:
-    def __init__(self, pubsub: Any) -> None:
-        self._pubsub = pubsub
+    def __init__(self, connection: redis.asyncio.Connection) -> None:
+        self._connection = connection
 
     async def next(self, timeout: float) -> AnyRecord | None:
-        deadline = asyncio.get_running_loop().time() + timeout
-        while True:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0:
-                return None
+        time = asyncio.get_running_loop().time
+        deadline = time() + timeout
+        while (left := deadline - time()) > 0:
             try:
                 with insisting():
-                    message = await self._pubsub.get_message(timeout=left)
+                    message = await self._connection.read_response(
+                        timeout=left, disconnect_on_error=False, push_request=True
+                    )
             except (redis.exceptions.RedisError, OSError) as error:
                 raise _translate(error) from error
-            if message is None:
-                continue
-            if message["type"] == "subscribe":
-                # redis-py reconnected by itself: what was published meanwhile is gone.
-                raise StoreUnavailable("the subscription was interrupted")
-            if message["type"] != "message":
+            if message is None or message[0] != b"message":
                 continue
             try:
-                return codec.decode_record(message["data"])
+                return codec.decode_record(message[2])
             except ProtocolError as error:
                 log.warning("record_skipped", error=str(error))
+        return None
 
 
 def _translate(error: Exception) -> StoreError:

@@ -17,9 +17,10 @@ from types import MappingProxyType
 import msgspec
 import structlog
 
+from broadcaster.domain.dependencies import dependencies
 from broadcaster.domain.detection import Decision
 from broadcaster.domain.errors import StoreError
-from broadcaster.domain.incidents import attribute, dependencies
+from broadcaster.domain.incidents import attribute
 from broadcaster.domain.model import Observation, Position, Snapshot, Status, event_kind
 from broadcaster.store.base import Outcome, Store, Written
 from broadcaster.worker.leases import Leases

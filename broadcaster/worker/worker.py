@@ -14,10 +14,10 @@ import msgspec
 import structlog
 
 from broadcaster.config.settings import ServiceSettings, Settings
+from broadcaster.domain.dependencies import components, dependencies
 from broadcaster.domain.detection import Decision, DetectorState
 from broadcaster.domain.errors import StoreError
 from broadcaster.domain.evidence import least_gap
-from broadcaster.domain.incidents import components, dependencies
 from broadcaster.domain.model import Observation, Status, event_kind
 from broadcaster.domain.plans import advance
 from broadcaster.domain.quorum import Vote, told

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import time
 
-from broadcaster.config.settings import FeatureSettings, RedisSettings, ServiceSettings, Settings, TcpProbe
+from broadcaster.config.settings import Duration, FeatureSettings, RedisSettings, ServiceSettings, Settings, TcpProbe
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import Criticality, Position, Snapshot, Status, event_kind
+from broadcaster.domain.model import Criticality, Position, ServiceState, Snapshot, Status, event_kind
 from broadcaster.store.base import Outcome
 from broadcaster.store.redis import RedisStore
 
-
 PROBE = TcpProbe(host="127.0.0.1", port=1)
 """A probe for services that nobody looks at: the benchmarks commit what is to be known of them."""
+
+STEADY, CHANGING = ("backend", "auth", "redis", "assistant"), "analytics"
+"""The services that are up all the while, and the one that there is news of."""
 
 
 def settings() -> Settings:
@@ -23,8 +25,9 @@ def settings() -> Settings:
             probe=PROBE,
             title=name.title(),
             criticality=Criticality.CRITICAL if name in ("backend", "auth", "redis") else Criticality.OPTIONAL,
+            stale_after=Duration(86_400),
         )
-        for name in ("backend", "auth", "redis", "assistant", "analytics")
+        for name in (*STEADY, CHANGING)
     }
     features = {
         "chat": FeatureSettings(title="Chat", requires=("backend", "auth")),
@@ -49,7 +52,7 @@ class Committer:
         self._status = Status.UP if before is not Status.UP else Status.DEGRADED
         written = await self._store.commit(
             Decision(
-                service="analytics",
+                service=CHANGING,
                 kind=event_kind(before, self._status),
                 previous=before,
                 status=self._status,
@@ -65,13 +68,14 @@ class Committer:
 
 
 async def seed(store: RedisStore) -> Position:
-    """Begins an epoch, with nothing known."""
-    reading = await store.read()
+    """Begins an epoch, in which all but the changing service are up."""
+    reading, now = await store.read(), time.time()
+    states = {name: ServiceState(service=name, status=Status.UP, since=now, observed_at=now) for name in STEADY}
     written = await store.seed(
-        Snapshot(),
+        Snapshot(services=states),
         epoch=os.urandom(8).hex(),
         worker="bench",
-        now=time.time(),
+        now=now,
         reason="bench",
         replaces=reading.snapshot.position,
     )

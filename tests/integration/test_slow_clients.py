@@ -46,7 +46,7 @@ async def lazy_client(stack: Stack) -> AsyncIterator[socket.socket]:
 async def fill(stack: Stack, flipper: Flipper) -> None:
     """Makes news until the lazy client is taken off the fan-out."""
     while not await paused(stack):
-        for _ in range(500):
+        for _ in range(50):
             await flipper.flip()
         assert flipper.position.revision < MOST, "the lazy client was never paused"
 

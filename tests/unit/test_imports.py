@@ -29,6 +29,7 @@ DOMAIN_MAY_USE = {
     "broadcaster",
     "collections",
     "enum",
+    "functools",
     "hashlib",
     "itertools",
     "math",

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.incidents import attribute, components, dependencies
+from broadcaster.domain.incidents import attribute
 from broadcaster.domain.model import Position, ServiceState, Snapshot, Status, event_kind
 
 BELOW = {"chat": ("backend",), "backend": ("auth", "db"), "auth": ("db",), "db": (), "mail": ()}
@@ -84,34 +81,3 @@ def test_a_dependency_that_is_only_degraded_explains_nothing() -> None:
     world = World()
     world.becomes("db", Status.DEGRADED)
     assert world.becomes("auth", Status.DOWN).caused_by == ()
-
-
-@pytest.mark.parametrize(
-    ("service", "below"),
-    [("chat", {"backend", "auth", "db"}), ("auth", {"db"}), ("db", set()), ("unheard", set())],
-)
-def test_dependencies_are_all_of_them(service: str, below: set[str]) -> None:
-    """Over whatever chain, and not the service itself."""
-    assert dependencies(service, BELOW) == below
-
-
-edges = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdef"), max_size=3).map(tuple))
-
-
-@given(edges)
-def test_services_that_depend_on_each_other_share_a_component(below: dict[str, tuple[str, ...]]) -> None:
-    """Also in circles, which a file may not have, and with names that are not there."""
-    found = components(below)
-    assert found.keys() == below.keys()
-    for name, others in below.items():
-        for each in others:
-            if each in below:
-                assert found[name] == found[each]
-        assert name not in dependencies(name, below)
-
-
-def test_services_that_have_nothing_to_do_with_each_other_do_not() -> None:
-    """Only connected ones share an owner."""
-    found = components(BELOW)
-    assert len({found[name] for name in ("chat", "backend", "auth", "db")}) == 1
-    assert found["mail"] != found["db"]
