@@ -28,7 +28,7 @@ from broadcaster.config.settings import Settings
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import Category, Criticality, FeedState, Plan, PlanKind, Position, ServiceState, Status
 from broadcaster.domain.quorum import Vote, disagreement
-from broadcaster.manager.manager import PRESENT_SECONDS
+from broadcaster.manager.attendance import PRESENT_SECONDS
 from broadcaster.store.base import Attendance, Reading
 from broadcaster.store.redis import RedisStore
 

@@ -1,11 +1,21 @@
 """What a backend embeds: the replica, admission and features, always at hand."""
 
-from broadcaster.manager.manager import (
+from broadcaster.manager.changes import (
     Change,
+    ChangeStream,
     FeedChanged,
-    ServiceAvailabilityManager,
+    PlanChanged,
     ServiceChanged,
     SnapshotReplaced,
 )
+from broadcaster.manager.manager import ServiceAvailabilityManager
 
-__all__ = ["Change", "FeedChanged", "ServiceAvailabilityManager", "ServiceChanged", "SnapshotReplaced"]
+__all__ = [
+    "Change",
+    "ChangeStream",
+    "FeedChanged",
+    "PlanChanged",
+    "ServiceAvailabilityManager",
+    "ServiceChanged",
+    "SnapshotReplaced",
+]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import socket
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 import structlog
@@ -21,8 +21,6 @@ import structlog
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.domain.admission import Admission, admit
-from broadcaster.domain.errors import StoreError
-from broadcaster.domain.evidence import Report
 from broadcaster.domain.features import FeatureState, feature_states
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
@@ -37,7 +35,19 @@ from broadcaster.domain.model import (
     Status,
     event_kind,
 )
-from broadcaster.store.base import Attendance, Presence, Store
+from broadcaster.manager.attendance import Attending
+from broadcaster.manager.changes import (
+    Change,
+    ChangeStream,
+    FeedChanged,
+    Listeners,
+    PlanChanged,
+    ServiceChanged,
+    SnapshotReplaced,
+)
+from broadcaster.manager.reporting import Reporter
+from broadcaster.manager.work import Work
+from broadcaster.store.base import Store
 from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
 from broadcaster.store.redis import RedisStore
 
@@ -46,60 +56,12 @@ log = structlog.get_logger()
 CHECK_SECONDS = 1.0
 """How often the age of observations is looked at."""
 
-REPORT_SECONDS = 1.0
-"""How often what was seen to fail is reported: one report a service and process, however much fails."""
-
 TOGETHER_SECONDS = 0.001
 """An update that comes later than that after another is told on before the next is waited for; closer ones go together,
 so that a burst is not told piece by piece."""
 
-ATTEND_SECONDS = 10.0
-"""How often this process says which settings it uses, and looks who else uses which."""
 
-PRESENT_SECONDS = 30.0
-"""Whoever said so within this time counts."""
-
-FAREWELL_SECONDS = 0.5
-"""How long the end may take to take that back."""
-
-
-class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """One service changed, as part of ``incident``. ``local``: by this process's own evidence, not by a transition of
-    the feed."""
-
-    service: str
-    kind: EventKind
-    at: float
-    before: Snapshot
-    after: Snapshot
-    local: bool = False
-    incident: str = ""
-
-
-class PlanChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """The plans of a service changed, and its status did not."""
-
-    change: PlanChange
-    before: Snapshot
-    after: Snapshot
-
-
-class SnapshotReplaced(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole picture may have changed: a resync, or observations that expired."""
-
-    before: Snapshot
-    after: Snapshot
-    reason: str
-
-
-class FeedChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """How fresh the picture is changed."""
-
-    state: FeedState
-    reason: str
-
-
-Change = ServiceChanged | PlanChanged | SnapshotReplaced | FeedChanged
+Handler = TypeVar("Handler", bound=Callable[[ServiceChanged], object])
 
 
 class ServiceAvailabilityManager:
@@ -132,12 +94,14 @@ class ServiceAvailabilityManager:
         self._evidence: Carrier | None = None
         self._effective = self._judge()
         self._admission: tuple[Snapshot, Admission] | None = None
-        self._listeners: list[Callable[[Change], None]] = []
+        self._listeners = Listeners()
+        self._work = Work()
         self._loaded = asyncio.Event()
-        self._failures: Counter[str] = Counter()
-        self._name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
-        self._differing: tuple[str, ...] = ()
-        self._attend_now = asyncio.Event()
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
+        self._reporter = Reporter(store, name)
+        self._attending = Attending(
+            store, name, settings.shape, is_reachable=lambda: self._feed.state is not FeedState.LOST
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -147,8 +111,8 @@ class ServiceAvailabilityManager:
         self._tasks = [
             asyncio.create_task(self._follow(), name="manager feed"),
             asyncio.create_task(self._watch_age(), name="manager age"),
-            asyncio.create_task(self._report(), name="manager evidence"),
-            asyncio.create_task(self._attend(), name="manager attendance"),
+            asyncio.create_task(self._reporter.run(), name="manager evidence"),
+            asyncio.create_task(self._attending.run(), name="manager attendance"),
         ]
         return self
 
@@ -160,9 +124,8 @@ class ServiceAvailabilityManager:
         for task in self._tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        with contextlib.suppress(StoreError, TimeoutError):
-            async with asyncio.timeout(FAREWELL_SECONDS):
-                await self._store.attend(self._name, None, within=PRESENT_SECONDS)
+        await self._work.stop()
+        await self._attending.leave()
         if self._owns_store:
             await self._store.aclose()
 
@@ -172,12 +135,11 @@ class ServiceAvailabilityManager:
         self._adopt(settings)
         # A snapshot of its own: what was drawn from the old one was drawn by the old settings.
         self._effective = msgspec.structs.replace(self._judge())
-        self._tell(SnapshotReplaced(before=before, after=self._effective, reason="settings"))
-        self._attend_now.set()
+        self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason="settings"))
+        self._attending.use(settings.shape)
 
     def _adopt(self, settings: Settings) -> None:
         self._catalogue = settings.catalogue()
-        self._presence = Presence(shape=settings.shape)
         self._carrier = settings.redis.service
         self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
 
@@ -201,7 +163,7 @@ class ServiceAvailabilityManager:
     @property
     def differing(self) -> tuple[str, ...]:
         """The workers and readers that use other settings than this process, as of some seconds ago."""
-        return self._differing
+        return self._attending.differing
 
     @property
     def is_loaded(self) -> bool:
@@ -238,22 +200,69 @@ class ServiceAvailabilityManager:
     def report_failure(self, service: str, failures: int = 1) -> None:
         """Says that calls of ``service`` failed here, so that the workers look at it soon. It changes no state.
 
-        Costs no I/O: what is reported is summed up and sent every ``REPORT_SECONDS``, or dropped while the carrier is
+        Costs no I/O: what is reported is summed up and sent once a second, or dropped while the carrier is
         away. Raises ValueError for a service that is not in the settings, or fewer than one failure.
         """
-        if service not in self._expires_after:
-            raise ValueError(f"no service named {service!r} in the settings")
+        self._expect(service)
         if failures < 1:
             raise ValueError(f"failures is {failures}, and must be at least 1")
-        self._failures[service] += failures
+        self._reporter.add(service, failures)
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Calls ``listener`` for every change, in order, until the returned function is called.
 
         It is called on the event loop and must not block; an exception it raises is logged and reaches nobody else.
         """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._listeners.add(listener)
+
+    def changes(self) -> ChangeStream:
+        """The changes from this call on, for one consumer: ``async for change in manager.changes()``.
+
+        What is known before the first of them is ``snapshot``, read after this call: then none falls between.
+        """
+        return ChangeStream(self._listeners, lambda: self._effective)
+
+    def on(self, *, event: EventKind | str | None = None, service: str | None = None) -> Callable[[Handler], Handler]:
+        """A decorator: calls what it decorates for every ``ServiceChanged`` of this event and service (None: any).
+
+        A coroutine function becomes a task, which ends at the latest with the manager. An exception is logged and
+        reaches nobody else. Raises ValueError for an event, or a service, that there is not.
+        """
+        kind = None if event is None else EventKind(event)
+        if service is not None:
+            self._expect(service)
+
+        def decorate(handler: Handler) -> Handler:
+            def heard(change: Change) -> None:
+                if not isinstance(change, ServiceChanged):
+                    return
+                if kind in (None, change.kind) and service in (None, change.service):
+                    result = handler(change)
+                    if inspect.iscoroutine(result):
+                        self._work.start(result, what=getattr(handler, "__qualname__", repr(handler)))
+
+            self._listeners.add(heard)
+            return handler
+
+        return decorate
+
+    async def wait_until(self, service: str, status: Status | str, *, timeout: float | None = None) -> ServiceState:
+        """The service's state as soon as it has this status, which may be at once.
+
+        Raises TimeoutError after ``timeout`` seconds (None: waits for ever), ValueError for a service or a status that
+        there is not. Cancelling it, and any number of callers at a time, disturb nobody.
+        """
+        wanted = Status(status)
+        self._expect(service)
+        async with asyncio.timeout(timeout), self.changes() as changes:
+            while self.status(service) is not wanted:
+                await anext(changes)
+        return self.state(service)
+
+    def _expect(self, service: str) -> None:
+        if service not in self._catalogue.services:
+            known = ", ".join(self._catalogue.services)
+            raise ValueError(f"no service named {service!r} in the settings; there are {known}")
 
     async def _follow(self) -> None:
         time, last = asyncio.get_running_loop().time, 0.0
@@ -269,12 +278,12 @@ class ServiceAvailabilityManager:
     def _take(self, update: Update) -> None:
         if isinstance(update, StateChanged):
             self._note_feed(update.state)
-            self._tell(FeedChanged(state=update.state, reason=update.reason))
+            self._listeners.tell(FeedChanged(state=update.state, reason=update.reason))
             return
         before = self._refresh()
         match update:
             case Transitioned(transition=transition):
-                self._tell(
+                self._listeners.tell(
                     ServiceChanged(
                         service=transition.service,
                         kind=transition.kind,
@@ -289,15 +298,15 @@ class ServiceAvailabilityManager:
                 self._tell_plan(change, before)
                 self._tell_others(before, change.service)
             case Replaced(reason=reason):
-                self._tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
+                self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
 
     def _tell_plan(self, change: PlanChange, before: Snapshot) -> None:
         """An override, and its end, is an event where it changes what is told; all else is news of plans."""
         was, now = before.status(change.service), self._effective.status(change.service)
         if was is now or now is Status.UNKNOWN:
-            self._tell(PlanChanged(change=change, before=before, after=self._effective))
+            self._listeners.tell(PlanChanged(change=change, before=before, after=self._effective))
             return
-        self._tell(
+        self._listeners.tell(
             ServiceChanged(
                 service=change.service,
                 kind=event_kind(was, now),
@@ -316,7 +325,7 @@ class ServiceAvailabilityManager:
         service = self._carrier
         was, now = before.status(service), self._effective.status(service)
         if was is not now and now is not Status.UNKNOWN:
-            self._tell(
+            self._listeners.tell(
                 ServiceChanged(
                     service=service,
                     kind=event_kind(was, now),
@@ -332,49 +341,12 @@ class ServiceAvailabilityManager:
         """What changed beside the service that was told of: observations that expired or came back, plans that began
         or ended without a word."""
         if before is not self._effective and any(name != told for name in _changed(before, self._effective)):
-            self._tell(SnapshotReplaced(before=before, after=self._effective, reason="observations"))
+            self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason="observations"))
 
     async def _watch_age(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             self._tell_others(self._refresh(), "")
-
-    async def _report(self) -> None:
-        while True:
-            await asyncio.sleep(REPORT_SECONDS)
-            if not self._failures:
-                continue
-            failures, self._failures = self._failures, Counter()
-            try:
-                await self._store.report(
-                    [
-                        Report(service=service, failures=count, reporter=self._name)
-                        for service, count in failures.items()
-                    ]
-                )
-            except StoreError as error:
-                log.warning("evidence_dropped", services=sorted(failures), error=str(error))
-
-    async def _attend(self) -> None:
-        while True:
-            self._attend_now.clear()
-            try:
-                self._compare(await self._store.attend(self._name, self._presence, within=PRESENT_SECONDS))
-            except StoreError as error:
-                if self._feed.state is not FeedState.LOST:  # that is told already
-                    log.warning("attendance_failed", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ATTEND_SECONDS):
-                    await self._attend_now.wait()
-
-    def _compare(self, attendance: Attendance) -> None:
-        present = {**attendance.workers, **attendance.readers}
-        differing = tuple(sorted(name for name, its in present.items() if its.shape != self._presence.shape))
-        if differing and differing != self._differing:
-            log.warning("settings_differ", mine=self._presence.shape, differing=differing)
-        elif self._differing and not differing:
-            log.info("settings_agree", shape=self._presence.shape)
-        self._differing = differing
 
     def _refresh(self) -> Snapshot:
         """Judges anew; returns the picture before. The object stays the same where nothing differs."""
@@ -390,13 +362,6 @@ class ServiceAvailabilityManager:
             expires_after=self._expires_after,
             carrier=self._evidence,
         )
-
-    def _tell(self, change: Change) -> None:
-        for listener in list(self._listeners):
-            try:
-                listener(change)
-            except Exception:
-                log.exception("listener_failed", change=type(change).__name__)
 
 
 def _changed(before: Snapshot, after: Snapshot) -> Iterator[str]:

@@ -13,7 +13,8 @@ import structlog
 
 from broadcaster.domain.model import Catalogue, FeedState, Snapshot
 from broadcaster.domain.scope import Scope
-from broadcaster.manager.manager import PlanChanged, ServiceAvailabilityManager, ServiceChanged, SnapshotReplaced
+from broadcaster.manager.changes import PlanChanged, ServiceChanged, SnapshotReplaced
+from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.connection import Connection
 from broadcaster.node.fanout import Circle, Fanout
 from broadcaster.node.frames import text_frame

@@ -18,7 +18,8 @@ import structlog
 from broadcaster.config.settings import AdmissionMode, NodeSettings
 from broadcaster.domain.admission import Verdict
 from broadcaster.domain.scope import Scope
-from broadcaster.manager.manager import Change, FeedChanged, ServiceAvailabilityManager
+from broadcaster.manager.changes import Change, FeedChanged
+from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.answers import Farewells, Rejections
 from broadcaster.node.audience import EVERYTHING, Audience, Audiences
 from broadcaster.node.connection import Connection
