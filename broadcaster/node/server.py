@@ -35,6 +35,9 @@ log = structlog.get_logger()
 PATHS = {"/ws": True, "/ws/status": False}
 """WebSocket paths, and whether admission gates them."""
 
+FIRST_READ_SECONDS = 1.0
+"""How long the start waits for the carrier to be read: whoever connects first is to be told something."""
+
 OTHER_DESCRIPTORS = 200
 """What the process opens beside its clients' connections, at most."""
 
@@ -107,6 +110,8 @@ async def serve_on(
         # What is there by now stays for good: no collection needs to look at it again, which took 9 ms each time.
         gc.collect()
         gc.freeze()
+        if not await manager.wait_loaded(FIRST_READ_SECONDS):
+            log.warning("serving_unloaded", hint="the carrier was not read yet; clients are told so")
         server = _Server(config, hub)
         running = [asyncio.create_task(_tick(hub, door), name="node tick")]
         if changes is not None:
