@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from broadcaster.domain.admission import Enforcement
 from broadcaster.domain.detection import Policy
 from broadcaster.domain.model import Catalogue, Criticality, EventKind, Feature, Service
 from broadcaster.domain.pacing import Pace
@@ -310,6 +311,15 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     drain_seconds: Duration = Duration(2)
 
 
+class GateSettings(Section, frozen=True, kw_only=True):
+    """What becomes of handshakes that cannot be served. ``mode`` ``observe`` lets everybody in, counts and logs whom
+    it would have refused; ``off`` does not even judge. With ``enforce``, ``enforce_percent`` of the users, always
+    the same, are refused; the others are let in as if it were ``observe``."""
+
+    mode: Enforcement = Enforcement.ENFORCE
+    enforce_percent: Annotated[float, Meta(ge=0, le=100)] = 100.0
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """A whole ``services.yaml``."""
 
@@ -320,6 +330,7 @@ class Settings(Section, frozen=True, kw_only=True):
     feed: FeedSettings = FeedSettings()
     worker: WorkerSettings = WorkerSettings()
     node: NodeSettings = NodeSettings()
+    gate: GateSettings = GateSettings()
     graceful_degradation: bool | None = None
 
     @property

@@ -1,7 +1,10 @@
-"""Whether a handshake can be served, judged by a snapshot and the dependency matrix alone."""
+"""Whether a handshake can be served, judged by a snapshot and the dependency matrix alone; and whether that is enforced
+yet."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -16,8 +19,17 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
+class Enforcement(StrEnum):
+    """What becomes of a rejection: it stands (``enforce``); it is counted and logged, and everybody is let in
+    (``observe``); nobody judges (``off``)."""
+
+    OFF = "off"
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict with its grounds.
+    """A verdict with its grounds. ``is_enforced`` is off where the rules reject, and the verdict lets in all the same.
 
     ``blocking`` are the critical services that are down, or of which nothing is known where they do not fail open;
     ``causes`` the services at the root of that (the same ones where nothing explains them), ``features`` the state of
@@ -25,6 +37,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     verdict: Verdict
+    is_enforced: bool = True
     blocking: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     features: tuple[FeatureState, ...] = ()
@@ -37,13 +50,17 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def admit(catalogue: Catalogue, snapshot: Snapshot) -> Admission:
-    """Rejects while a critical service is down; accepts, degraded, while anything announced is not well.
+def admit(catalogue: Catalogue, snapshot: Snapshot, requires: Sequence[str] | None = None) -> Admission:
+    """Rejects while a required service is down; accepts, degraded, while anything announced is not well.
 
-    A critical service that is degraded does not block, and neither does an unknown one: gates fail open on what is not
-    known, unless the service says otherwise.
+    ``requires`` are the services without which there is nothing to serve, critical or not; None means all critical
+    ones. One that is degraded does not block, and neither does an unknown one: gates fail open on what is not known,
+    unless the service says otherwise.
     """
-    blocking = tuple(name for name, service in catalogue.services.items() if service.refuses(snapshot.status(name)))
+    if requires is None:
+        blocking = tuple(name for name, each in catalogue.services.items() if each.refuses(snapshot.status(name)))
+    else:
+        blocking = tuple(name for name in requires if catalogue.services[name].is_missing(snapshot.status(name)))
     features = tuple(feature_states(catalogue, snapshot).values())
     if blocking:
         return Admission(
@@ -58,3 +75,17 @@ def admit(catalogue: Catalogue, snapshot: Snapshot) -> Admission:
         if catalogue.is_announced(name)
     )
     return Admission(verdict=Verdict.ACCEPT_DEGRADED if unwell else Verdict.ACCEPT, features=features)
+
+
+def let_in(admission: Admission) -> Admission:
+    """A rejection that is not enforced."""
+    return msgspec.structs.replace(admission, verdict=Verdict.ACCEPT_DEGRADED, is_enforced=False)
+
+
+def is_chosen(user: str, percent: float) -> bool:
+    """Whether ``user`` is among the ``percent`` of all for whom something new is on already.
+
+    Stable: the same user is chosen every time, everywhere, and still is when the share grows.
+    """
+    digest = hashlib.blake2b(user.encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") < percent / 100 * 2**32

@@ -118,7 +118,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     def refuses(self, status: Status) -> bool:
         """Whether nobody can be served while the service has this status."""
-        return self.is_critical and (status is Status.DOWN or (status is Status.UNKNOWN and not self.fails_open))
+        return self.is_critical and self.is_missing(status)
+
+    def is_missing(self, status: Status) -> bool:
+        """Whether what needs the service cannot be served while it has this status."""
+        return status is Status.DOWN or (status is Status.UNKNOWN and not self.fails_open)
 
     @property
     def is_critical(self) -> bool:

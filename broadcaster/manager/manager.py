@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ import structlog
 
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
-from broadcaster.domain.admission import Admission, admit
+from broadcaster.domain.admission import Admission
 from broadcaster.domain.features import FeatureState, feature_states
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
@@ -45,6 +45,7 @@ from broadcaster.manager.changes import (
     ServiceChanged,
     SnapshotReplaced,
 )
+from broadcaster.manager.gate import Gate
 from broadcaster.manager.reporting import Reporter
 from broadcaster.manager.work import Work
 from broadcaster.store.base import Store
@@ -93,7 +94,7 @@ class ServiceAvailabilityManager:
         self._feed = Feed(store, settings.feed)
         self._evidence: Carrier | None = None
         self._effective = self._judge()
-        self._admission: tuple[Snapshot, Admission] | None = None
+        self._gate = Gate(lambda: self._effective, self._catalogue, settings.gate)
         self._listeners = Listeners()
         self._work = Work()
         self._loaded = asyncio.Event()
@@ -133,6 +134,7 @@ class ServiceAvailabilityManager:
         """Goes on by other services and features, told as a SnapshotReplaced. How the carrier is read stays."""
         before = self._effective
         self._adopt(settings)
+        self._gate.use(self._catalogue, settings.gate)
         # A snapshot of its own: what was drawn from the old one was drawn by the old settings.
         self._effective = msgspec.structs.replace(self._judge())
         self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason="settings"))
@@ -191,11 +193,24 @@ class ServiceAvailabilityManager:
         """What users have left, by feature name."""
         return dict(feature_states(self._catalogue, self._effective))
 
-    def admit(self) -> Admission:
-        """Whether a handshake can be served now. Judged once per snapshot, so asking costs nothing."""
-        if self._admission is None or self._admission[0] is not self._effective:
-            self._admission = (self._effective, admit(self._catalogue, self._effective))
-        return self._admission[1]
+    def admit(self, *, requires: Sequence[str] | None = None, user: str | None = None) -> Admission:
+        """Whether a handshake, or a request, can be served now. Judged once per snapshot, so asking costs nothing.
+
+        ``requires`` are the services that it cannot do without (None: all critical ones). ``user`` is whoever asks:
+        where ``gate.enforce_percent`` is below 100, only some users are refused, and nobody who is not named. Raises
+        ValueError for a service that is not in the settings.
+        """
+        needed = None
+        if requires is not None:
+            needed = tuple(requires)
+            for name in needed:
+                self._expect(name)
+        return self._gate.judge(needed, user)
+
+    @property
+    def gate(self) -> Gate:
+        """How far rejections are enforced, and how many were not."""
+        return self._gate
 
     def report_failure(self, service: str, failures: int = 1) -> None:
         """Says that calls of ``service`` failed here, so that the workers look at it soon. It changes no state.

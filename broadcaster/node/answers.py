@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 import structlog
 
 from broadcaster.config.settings import NodeSettings
+from broadcaster.domain.admission import admit
 from broadcaster.domain.model import Position, Snapshot
 from broadcaster.domain.reconnects import after_goodbye, after_rejection
 from broadcaster.manager.manager import ServiceAvailabilityManager
@@ -50,7 +51,8 @@ class Rejections:
 
     def _prepare(self) -> None:
         manager, settings, now = self._manager, self._settings, self._clock()
-        admission, snapshot, catalogue = manager.admit(), manager.snapshot, manager.catalogue
+        snapshot, catalogue = manager.snapshot, manager.catalogue
+        admission = admit(catalogue, snapshot)
         if self._logged != (admission.blocking, manager.position):
             log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
             self._logged = (admission.blocking, manager.position)

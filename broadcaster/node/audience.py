@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
+from broadcaster.domain.admission import admit
 from broadcaster.domain.model import Catalogue, FeedState, Snapshot
 from broadcaster.domain.scope import Scope
 from broadcaster.manager.changes import PlanChanged, ServiceChanged, SnapshotReplaced
@@ -85,7 +86,9 @@ class Audience:
         if prepared.is_outdated(manager):
             message = notices.waiting(
                 *self._truth(),
-                blocked=notices.blocked(manager.catalogue, manager.admit(), manager.snapshot, self._clock()),
+                blocked=notices.blocked(
+                    manager.catalogue, admit(manager.catalogue, manager.snapshot), manager.snapshot, self._clock()
+                ),
                 internal=self.scope.internal,
             )
             prepared.keep(manager, message)

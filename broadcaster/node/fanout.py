@@ -174,6 +174,8 @@ class Circle(Generic[M]):
                 return False
             self._round.pop()
             self._at = 0
+            if self._round and time() >= ends:
+                return False
         gone.clear()
         return True
 

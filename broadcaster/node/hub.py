@@ -131,7 +131,7 @@ class Hub:
             why = closing.UNKNOWN_NAME.with_reason(f"{closing.UNKNOWN_NAME.reason}: {', '.join(missing)}")
             self._turn_away(connection, upgrade + goodbye, why)
         else:
-            verdict = self._manager.admit().verdict if gated else None
+            verdict = self._judge(transport) if gated else None
             self._counts.handshakes[verdict.value if verdict else "observer"] += 1
             if verdict is not Verdict.REJECT:
                 self._welcome_in(connection, upgrade + audience.welcome(), "welcome")
@@ -143,6 +143,13 @@ class Hub:
                 self._counts.messages["rejected"] += 1
                 self._turn_away(connection, upgrade + rejection, reason)
         return connection
+
+    def _judge(self, transport: asyncio.Transport) -> Verdict:
+        manager, user = self._manager, None
+        if manager.gate.is_partial:  # a user of this node is an address
+            peer = transport.get_extra_info("peername")
+            user = peer[0] if peer else None
+        return manager.admit(user=user).verdict
 
     def _welcome_in(self, connection: Connection, data: bytes, message: str) -> None:
         self._counts.messages[message] += 1
@@ -163,7 +170,7 @@ class Hub:
     def _let_in(self) -> None:
         """The next group of those who wait, in the order of their coming, and so on at the rate of reconnects."""
         self._is_letting_in = False
-        if self.is_draining or self._manager.admit().verdict is Verdict.REJECT:
+        if self.is_draining or self._manager.gate.is_closed:
             return
         rate = self._settings.reconnect_rate
         group = max(1, round(rate * GROUP_SECONDS))

@@ -56,6 +56,11 @@ class NodeCollector(Collector):
             "broadcaster_audiences", "Different views of the truth that are told", value=self._hub.audiences
         )
         yield _counter("broadcaster_handshakes", "Completed handshakes", "verdict", counts.handshakes)
+        yield CounterMetricFamily(
+            "broadcaster_unenforced_rejections",
+            "Handshakes that were let in although the rules reject them",
+            value=self._manager.gate.unenforced,
+        )
         yield _counter("broadcaster_refused_requests", "Upgrades refused by HTTP status", "status", counts.refused)
         yield _counter("broadcaster_closed_connections", "Connections closed by us", "reason", counts.closed)
         yield _counter("broadcaster_messages", "Messages handed to connections", "type", counts.messages)
