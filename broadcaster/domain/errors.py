@@ -7,6 +7,7 @@
     ├── StoreError            the carrier (Redis)
     │   ├── StoreUnavailable    it does not answer: try again (exit code 5)
     │   └── StoreCorrupted      it answers with something that is not ours
+    ├── CallNotPermitted      a call to a service whose circuit breaker is open; carries when to try again
     ├── PlanError             a maintenance window or an override that makes no sense (exit code 2)
     ├── ProtocolError         a message that does not decode; carries what was wrong with it
     └── StartupError          a process of ours could not start (port taken, no redis-server found, ...)
@@ -48,6 +49,15 @@ class ConfigError(BroadcasterError):
             hint = f" ({problem.hint})" if problem.hint else ""
             found.append(f"{where}{path}{problem.message}{hint}")
         return found
+
+
+class CallNotPermitted(BroadcasterError):
+    """A call that a circuit breaker did not let through. It may be tried again after ``retry_after`` seconds."""
+
+    def __init__(self, service: str, retry_after: float) -> None:
+        self.service = service
+        self.retry_after = retry_after
+        super().__init__(f"{service} is not called now: its circuit breaker is open; try again in {retry_after:.1f} s")
 
 
 class StoreError(BroadcasterError):

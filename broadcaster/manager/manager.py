@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import os
 import socket
@@ -21,6 +22,7 @@ import structlog
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.domain.admission import Admission
+from broadcaster.domain.breaker import BreakerPolicy
 from broadcaster.domain.features import FeatureState, feature_states
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
@@ -36,6 +38,7 @@ from broadcaster.domain.model import (
     event_kind,
 )
 from broadcaster.manager.attendance import Attending
+from broadcaster.manager.breaker import Failed, ServiceBreaker
 from broadcaster.manager.changes import (
     Change,
     ChangeStream,
@@ -97,6 +100,8 @@ class ServiceAvailabilityManager:
         self._gate = Gate(lambda: self._effective, self._catalogue, settings.gate)
         self._listeners = Listeners()
         self._work = Work()
+        self._breakers: dict[str, ServiceBreaker] = {}
+        self._listeners.add(self._announce)
         self._loaded = asyncio.Event()
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
         self._reporter = Reporter(store, name)
@@ -229,6 +234,45 @@ class ServiceAvailabilityManager:
         It is called on the event loop and must not block; an exception it raises is logged and reaches nobody else.
         """
         return self._listeners.add(listener)
+
+    def breaker(
+        self,
+        service: str,
+        policy: BreakerPolicy | None = None,
+        *,
+        record: Failed = (Exception,),
+        ignore: Failed = (),
+    ) -> ServiceBreaker:
+        """The circuit breaker around this process's calls of the service: one for each, however often it is asked for.
+
+        What is given beside the name counts where it is asked for the first time: see ``ServiceBreaker``. It is usable
+        before the manager is entered, and without the carrier: then it goes by its calls alone. Raises ValueError for a
+        service that is not in the settings.
+        """
+        self._expect(service)
+        found = self._breakers.get(service)
+        if found is None:
+            found = self._breakers[service] = ServiceBreaker(
+                service,
+                policy or BreakerPolicy(),
+                record=record,
+                ignore=ignore,
+                report=functools.partial(self._reporter.add, service, 1),
+            )
+            found.announce(self.status(service))
+        return found
+
+    @property
+    def breakers(self) -> Mapping[str, ServiceBreaker]:
+        """Those that were asked for, by service."""
+        return self._breakers
+
+    def _announce(self, change: Change) -> None:
+        for service, breaker in self._breakers.items():
+            if isinstance(change, SnapshotReplaced) or (
+                isinstance(change, ServiceChanged) and change.service == service
+            ):
+                breaker.announce(self.status(service))
 
     def changes(self) -> ChangeStream:
         """The changes from this call on, for one consumer: ``async for change in manager.changes()``.

@@ -14,7 +14,8 @@ from broadcaster.store.base import Store
 log = structlog.get_logger()
 
 REPORT_SECONDS = 1.0
-"""How often what was seen to fail is reported: one report a service and process, however much fails."""
+"""The least time between reports of this process: one a service, however much fails. The first failure after a while
+is reported at once."""
 
 
 class Reporter:
@@ -24,6 +25,7 @@ class Reporter:
         self._store = store
         self._name = name
         self._failures: Counter[str] = Counter()
+        self._some = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"Reporter({self._name!r}, {dict(self._failures)})"
@@ -31,13 +33,13 @@ class Reporter:
     def add(self, service: str, failures: int) -> None:
         """Costs no I/O."""
         self._failures[service] += failures
+        self._some.set()
 
     async def run(self) -> None:
-        """Reports every ``REPORT_SECONDS`` until it is cancelled; what a carrier that is away does not take is lost."""
+        """Reports until it is cancelled; what a carrier that is away does not take is lost."""
         while True:
-            await asyncio.sleep(REPORT_SECONDS)
-            if not self._failures:
-                continue
+            await self._some.wait()
+            self._some.clear()
             failures, self._failures = self._failures, Counter()
             try:
                 await self._store.report(
@@ -48,3 +50,4 @@ class Reporter:
                 )
             except StoreError as error:
                 log.warning("evidence_dropped", services=sorted(failures), error=str(error))
+            await asyncio.sleep(REPORT_SECONDS)

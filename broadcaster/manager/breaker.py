@@ -1,0 +1,166 @@
+"""Circuit breakers around an application's own calls: decided here and now, moved by what is announced to all.
+
+A breaker never waits for the carrier. What its calls see is its own evidence; a service that is announced ``down``
+opens it at once on every node, and a recovery lets the next calls test it gently. What fails here is told to the
+workers, who look for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import structlog
+
+from broadcaster.domain.breaker import Breaker, BreakerMetrics, BreakerPolicy, BreakerState, Permit
+from broadcaster.domain.errors import CallNotPermitted
+from broadcaster.domain.model import Status
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Failed = tuple[type[BaseException], ...]
+
+
+class ServiceBreaker:
+    """The breaker of one service in one process. ``report`` is called for every call that failed or was slow.
+
+    ``ignore`` are exceptions that say nothing of the service (a caller's mistake); ``record`` those that do, all
+    others count as successes: somebody answered. A cancelled call says nothing. Any number of calls may be under way.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        policy: BreakerPolicy,
+        *,
+        record: Failed = (Exception,),
+        ignore: Failed = (),
+        report: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.service = service
+        self._breaker = Breaker(policy, clock())
+        self._policy = policy
+        self._record = record
+        self._ignore = ignore
+        self._report = report
+        self._clock = clock
+        self._chance = chance
+        self._entered: dict[asyncio.Task[Any] | None, list[Call]] = {}  # what each task is in by ``async with``
+
+    def __repr__(self) -> str:
+        return f"ServiceBreaker({self.service!r}, {self._breaker.state})"
+
+    @property
+    def state(self) -> BreakerState:
+        """As of the last call."""
+        return self._breaker.state
+
+    def metrics(self) -> BreakerMetrics:
+        """Its window and rates now."""
+        return self._breaker.metrics(self._clock())
+
+    def permit(self) -> Call:
+        """Leave for one call, as a context manager: ``with breaker.permit(): ...``.
+
+        Raises CallNotPermitted while the breaker is open, or its test calls are under way.
+        """
+        now = self._clock()
+        permit = self._breaker.permit(now)
+        self._log()
+        if permit is None:
+            raise CallNotPermitted(self.service, self._breaker.retry_after(now))
+        return Call(self, permit, now)
+
+    async def __aenter__(self) -> None:
+        """``async with breaker:`` around one call; any number of tasks may do so at a time, and each leaves what it
+        entered."""
+        self._entered.setdefault(asyncio.current_task(), []).append(self.permit())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task = asyncio.current_task()
+        calls = self._entered[task]
+        calls.pop().end(error)
+        if not calls:
+            del self._entered[task]
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """A decorator: each call of the coroutine function needs a permit."""
+
+        @functools.wraps(function)
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            with self.permit():
+                return await function(*args, **kwargs)
+
+        return guarded
+
+    def transition_to(self, state: BreakerState) -> None:
+        """What an operator commands: ``forced_open``, ``disabled``, ``metrics_only``, or ``closed`` to begin anew."""
+        self._breaker.transition_to(state, self._clock(), self._chance())
+        self._log()
+
+    def announce(self, status: Status) -> None:
+        """What the service's watchers say of it; see ``Breaker.announce``."""
+        self._breaker.announce(status, self._clock(), self._chance())
+        self._log()
+
+    def end(self, permit: Permit, began: float, error: BaseException | None) -> None:
+        """The permit's call is over. For ``Call`` only."""
+        now = self._clock()
+        duration = now - began
+        if error is not None and (isinstance(error, self._ignore) or not isinstance(error, Exception)):
+            self._breaker.release(permit)
+        elif error is not None and isinstance(error, self._record):
+            self._breaker.record_failure(permit, now, duration, self._chance())
+            self._report()
+        else:
+            self._breaker.record_success(permit, now, duration, self._chance())
+            if duration > self._policy.slow_call_duration_threshold:
+                self._report()
+        self._log()
+
+    def _log(self) -> None:
+        for each in self._breaker.take_transitions():
+            tell = log.warning if each.state is BreakerState.OPEN else log.info
+            tell(
+                "breaker_changed",
+                service=self.service,
+                previous=each.previous.value,
+                state=each.state.value,
+                reason=each.reason.value,
+                detail=each.detail,
+            )
+
+
+class Call:
+    """One permitted call, from ``with`` to its end."""
+
+    __slots__ = ("_began", "_breaker", "_permit")
+
+    def __init__(self, breaker: ServiceBreaker, permit: Permit, began: float) -> None:
+        self._breaker = breaker
+        self._permit = permit
+        self._began = began
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """The call is over; a second time does nothing."""
+        self._breaker.end(self._permit, self._began, error)
