@@ -7,6 +7,7 @@ import contextlib
 import functools
 import inspect
 import os
+import random
 import socket
 import time
 import uuid
@@ -49,6 +50,7 @@ from broadcaster.manager.changes import (
     SnapshotReplaced,
 )
 from broadcaster.manager.gate import Gate
+from broadcaster.manager.refusals import Refusal, refusal
 from broadcaster.manager.reporting import Reporter
 from broadcaster.manager.work import Work
 from broadcaster.store.base import Store
@@ -148,6 +150,7 @@ class ServiceAvailabilityManager:
     def _adopt(self, settings: Settings) -> None:
         self._catalogue = settings.catalogue()
         self._carrier = settings.redis.service
+        self._retry_after = (settings.node.retry_after, settings.node.retry_after_most)
         self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
 
     @property
@@ -211,6 +214,18 @@ class ServiceAvailabilityManager:
             for name in needed:
                 self._expect(name)
         return self._gate.judge(needed, user)
+
+    def refuse(self, admission: Admission) -> Refusal:
+        """What one is told now who is not admitted, with a time to come back that is its own. For a rejection only."""
+        return refusal(
+            self._catalogue,
+            admission,
+            self._effective,
+            self._clock(),
+            chance=random.random(),  # noqa: S311
+            least=self._retry_after[0],
+            most=self._retry_after[1],
+        )
 
     @property
     def gate(self) -> Gate:

@@ -6,17 +6,18 @@ All who are told at the same time would otherwise come back together.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 
 from broadcaster.config.settings import NodeSettings
 from broadcaster.domain.admission import admit
 from broadcaster.domain.model import Position, Snapshot
-from broadcaster.domain.reconnects import after_goodbye, after_rejection
+from broadcaster.domain.reconnects import after_goodbye
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.manager.refusals import refusal
 from broadcaster.node.frames import text_frame
-from broadcaster.protocol import closing, notices
+from broadcaster.protocol import closing
 from broadcaster.protocol.closing import Closing
 from broadcaster.protocol.messages import Message
 
@@ -56,16 +57,20 @@ class Rejections:
         if self._logged != (admission.blocking, manager.position):
             log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
             self._logged = (admission.blocking, manager.position)
-        outage = max(0.0, now - min(manager.state(name).since or now for name in admission.blocking))
-        self._frames = _spread(
-            (
-                after_rejection(chance, outage=outage, least=settings.retry_after, most=settings.retry_after_most)
-                for chance in _chances()
-            ),
-            lambda wait: notices.rejected(catalogue, admission, snapshot, now, wait),
-        )
-        reason = notices.closing_reason(catalogue, admission, snapshot, now)
-        self._closing = closing.UNAVAILABLE.with_reason(reason)
+        refusals = [
+            refusal(
+                catalogue,
+                admission,
+                snapshot,
+                now,
+                chance=chance,
+                least=settings.retry_after,
+                most=settings.retry_after_most,
+            )
+            for chance in _chances()
+        ]
+        self._frames = [text_frame(each.message) for each in refusals]
+        self._closing = refusals[0].closing
         self._snapshot = snapshot
 
 
@@ -93,18 +98,11 @@ class Farewells:
     def draw(self) -> bytes:
         if not self._frames:
             least, rate, clients = self._settings.retry_after, self._settings.reconnect_rate, self._clients()
-            self._frames = _spread(
-                (after_goodbye(chance, clients=clients, least=least, rate=rate) for chance in _chances()),
-                lambda wait: self._say(self._clock(), wait),
-            )
+            waits = (after_goodbye(chance, clients=clients, least=least, rate=rate) for chance in _chances())
+            self._frames = [text_frame(self._say(self._clock(), round(wait * 1000))) for wait in waits]
         return random.choice(self._frames)  # noqa: S311
 
 
 def _chances() -> Iterator[float]:
     """Numbers from 0 to 1 at random, and evenly spread all the same."""
     return ((number + random.random()) / VARIANTS for number in range(VARIANTS))  # noqa: S311
-
-
-def _spread(waits: Iterable[float], say: Callable[[int], Message]) -> list[bytes]:
-    """One frame a wait (seconds); ``say`` is given milliseconds."""
-    return [text_frame(say(round(wait * 1000))) for wait in waits]

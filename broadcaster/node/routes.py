@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from broadcaster.domain.model import FeedState
+from broadcaster.manager import health
 from broadcaster.manager.manager import ServiceAvailabilityManager
-from broadcaster.node import health
 from broadcaster.node.handshake import is_operator
 from broadcaster.node.siblings import Siblings
 
