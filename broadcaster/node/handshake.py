@@ -6,7 +6,6 @@ Rules: RFC 6455, section 4.2.1 (what a request must be) and 4.2.2 (how it is ans
 from __future__ import annotations
 
 import binascii
-import hmac
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +14,7 @@ import msgspec
 from websockets.utils import accept_key
 
 from broadcaster.domain.scope import Scope
+from broadcaster.manager.operators import is_operator
 from broadcaster.protocol.messages import SUBPROTOCOL
 
 _SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -102,16 +102,6 @@ def asked(query: str, authorization: bytes, operator_token: str) -> Scope | Refu
     if internal and not is_operator(authorization.decode("latin-1"), operator_token):
         return NO_OPERATOR
     return Scope(internal=internal, services=_names(said.get("services")), features=_names(said.get("features")))
-
-
-def is_operator(authorization: str, operator_token: str) -> bool:
-    """Whether an ``Authorization`` header (its bytes as Latin-1) proves an operator; without a token nobody is one."""
-    scheme, _, given = authorization.partition(" ")
-    return (
-        bool(operator_token)
-        and scheme.lower() == "bearer"
-        and hmac.compare_digest(given.strip().encode("latin-1", "replace"), operator_token.encode())
-    )
 
 
 def is_allowed(origin: bytes, host: bytes, allowed: tuple[str, ...]) -> bool:

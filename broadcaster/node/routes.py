@@ -7,7 +7,6 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
@@ -16,10 +15,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from broadcaster.domain.model import FeedState
-from broadcaster.manager import health
+from broadcaster.integrations.asgi.health import health_routes
 from broadcaster.manager.manager import ServiceAvailabilityManager
-from broadcaster.node.handshake import is_operator
 from broadcaster.node.siblings import Siblings
 
 _PAGE_HEADERS = {
@@ -40,19 +37,6 @@ def make_app(
 ) -> Starlette:
     """The application behind everything that is not a WebSocket."""
 
-    async def livez(request: Request) -> Response:
-        return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
-
-    async def readyz(request: Request) -> Response:
-        reason = _why_not_ready(manager, draining=is_draining())
-        body = {"status": "not ready" if reason else "ready", "feed": manager.feed_state.value, "reason": reason}
-        return _json(body, 503 if reason else 200)
-
-    async def dependencies(request: Request) -> Response:
-        internal = is_operator(request.headers.get("authorization", ""), operator_token)
-        status, document = health.dependencies(manager, clock(), internal=internal)
-        return _json(document, status, health.MEDIA_TYPE)
-
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         found = await registry.gathered() if isinstance(registry, Siblings) else registry
@@ -67,9 +51,12 @@ def make_app(
 
     return Starlette(
         routes=[
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-            Route("/health/dependencies", dependencies),
+            *health_routes(
+                manager,
+                operator_token=operator_token,
+                why_not_ready=lambda: "draining" if is_draining() else "",
+                clock=clock,
+            ),
             Route("/metrics", metrics),
             Route("/ws", websocket),
             Route("/ws/status", websocket),
@@ -89,22 +76,3 @@ class _Page(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers.update(_PAGE_HEADERS)
         return response
-
-
-def _why_not_ready(manager: ServiceAvailabilityManager, *, draining: bool) -> str:
-    if draining:
-        return "draining"
-    if not manager.is_loaded:
-        return "the snapshot was not read yet"
-    if manager.feed_state is FeedState.LOST:
-        return "the carrier (Redis) does not answer"
-    return ""
-
-
-def _json(body: object, status: int, media_type: str = "application/json") -> Response:
-    return Response(
-        msgspec.json.encode(body) + b"\n",
-        status_code=status,
-        media_type=media_type,
-        headers={"Cache-Control": "no-store"},
-    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from broadcaster.config.settings import (
     Duration,
@@ -15,7 +16,7 @@ from broadcaster.config.settings import (
     TcpProbe,
 )
 from broadcaster.domain.detection import Decision
-from broadcaster.domain.model import Plan, PlanKind, ServiceState, Snapshot, Status, event_kind
+from broadcaster.domain.model import FeedState, Plan, PlanKind, ServiceState, Snapshot, Status, event_kind
 from broadcaster.domain.plans import add
 from broadcaster.manager.changes import Change
 from broadcaster.manager.manager import ServiceAvailabilityManager
@@ -83,6 +84,18 @@ class World:
 
     def told(self, kind: type[Change]) -> list[Change]:
         return [each for each in self.changes if isinstance(each, kind)]
+
+
+@asynccontextmanager
+async def running_world() -> AsyncIterator[World]:
+    """One whose manager has read the carrier, hears a worker, and has told nothing yet."""
+    made = World()
+    await made.seed()
+    async with made.manager:
+        assert await made.manager.wait_loaded(5)
+        await until(lambda: made.manager.feed_state is FeedState.LIVE)
+        made.changes.clear()
+        yield made
 
 
 async def until(condition: Callable[[], bool]) -> None:

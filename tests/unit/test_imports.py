@@ -18,8 +18,8 @@ ROOMS = (
     "probes",
     "worker",
     "manager",
-    "node",
     "integrations",
+    "node",
     "sample",
     "cli",
 )

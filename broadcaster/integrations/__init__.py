@@ -1,0 +1,1 @@
+"""What connects the manager with other people's frameworks and clients: one folder each."""
