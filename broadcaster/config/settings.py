@@ -320,6 +320,16 @@ class GateSettings(Section, frozen=True, kw_only=True):
     enforce_percent: Annotated[float, Meta(ge=0, le=100)] = 100.0
 
 
+class StartupSettings(Section, frozen=True, kw_only=True):
+    """How long an application's start waits for critical services: databases, which may have to recover, and others.
+    An optional one is waited for, too, if it is named in ``also``."""
+
+    database_timeout: Duration = Duration(600)
+    service_timeout: Duration = Duration(30)
+    interval: Duration = Duration(1)
+    also: tuple[Name, ...] = ()
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """A whole ``services.yaml``."""
 
@@ -331,6 +341,7 @@ class Settings(Section, frozen=True, kw_only=True):
     worker: WorkerSettings = WorkerSettings()
     node: NodeSettings = NodeSettings()
     gate: GateSettings = GateSettings()
+    startup: StartupSettings = StartupSettings()
     graceful_degradation: bool | None = None
 
     @property

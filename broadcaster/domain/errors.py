@@ -10,7 +10,8 @@
     ├── CallNotPermitted      a call to a service whose circuit breaker is open; carries when to try again
     ├── PlanError             a maintenance window or an override that makes no sense (exit code 2)
     ├── ProtocolError         a message that does not decode; carries what was wrong with it
-    └── StartupError          a process of ours could not start (port taken, no redis-server found, ...)
+    └── StartupError          a process could not start (port taken, no redis-server found, ...)
+        └── DependenciesUnmet   ... because of services that it cannot do without; carries each with its likely cause
 """
 
 from __future__ import annotations
@@ -82,3 +83,22 @@ class ProtocolError(BroadcasterError):
 
 class StartupError(BroadcasterError):
     """A process of ours cannot start; the message says what to do about it."""
+
+
+class Unmet(msgspec.Struct, frozen=True, kw_only=True):
+    """A service that did not serve in time: for how many ``seconds`` it was waited for, what the last look saw, and
+    what that usually means."""
+
+    service: str
+    seconds: float
+    seen: str
+    likely: str
+
+
+class DependenciesUnmet(StartupError):
+    """Services without which there is nothing to start for. The message has all of them."""
+
+    def __init__(self, unmet: tuple[Unmet, ...]) -> None:
+        self.unmet = unmet
+        lines = [f"  {each.service}: {each.seen}, for {each.seconds:g} s. {each.likely}" for each in unmet]
+        super().__init__("\n".join(["cannot start without these services:", *lines]))

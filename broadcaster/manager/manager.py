@@ -13,9 +13,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 import structlog
@@ -55,7 +56,11 @@ from broadcaster.manager.reporting import Reporter
 from broadcaster.manager.work import Work
 from broadcaster.store.base import Store
 from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
+from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
+
+if TYPE_CHECKING:
+    from broadcaster.worker.worker import Worker
 
 log = structlog.get_logger()
 
@@ -65,6 +70,13 @@ CHECK_SECONDS = 1.0
 TOGETHER_SECONDS = 0.001
 """An update that comes later than that after another is told on before the next is waited for; closer ones go together,
 so that a burst is not told piece by piece."""
+
+
+class Mode(StrEnum):
+    """Where a manager's knowledge comes from: workers, over Redis, or probes of its own process."""
+
+    SHARED = "shared"
+    LOCAL = "local"
 
 
 Handler = TypeVar("Handler", bound=Callable[[ServiceChanged], object])
@@ -79,21 +91,40 @@ class ServiceAvailabilityManager:
 
     @classmethod
     def from_config(
-        cls, path: str | Path, *, redis_url: str = "", env: Mapping[str, str] = os.environ
+        cls,
+        path: str | Path,
+        *,
+        mode: Mode | str = Mode.SHARED,
+        redis_url: str = "",
+        env: Mapping[str, str] = os.environ,
     ) -> ServiceAvailabilityManager:
-        """A manager for a ``services.yaml``, with a connection of its own that it closes when left.
+        """A manager for a ``services.yaml``: ``shared``, with a connection of its own that it closes when left, or
+        ``local``, which needs no Redis and runs the probes itself.
 
         ``redis_url`` wins over ``REDIS_URL`` in ``env``, and that over the file. Raises ConfigError.
         """
         settings = load_settings(Path(path), env)
+        if Mode(mode) is Mode.LOCAL:
+            return cls.local(settings)
         url = redis_url or env.get("REDIS_URL", "") or settings.redis.url or DEFAULT_REDIS_URL
         manager = cls(settings, RedisStore.connect(url, settings.namespace, timeout=settings.redis.timeout))
         manager._owns_store = True
         return manager
 
+    @classmethod
+    def local(cls, settings: Settings) -> ServiceAvailabilityManager:
+        """A manager for one process alone: its own worker looks at the services, and nobody else hears of it."""
+        from broadcaster.worker.worker import Worker  # with all that the probes need
+
+        store = MemoryStore()
+        manager = cls(settings, store)
+        manager._worker = Worker(settings, store)
+        return manager
+
     def __init__(self, settings: Settings, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._owns_store = False
+        self._worker: Worker | None = None
         self._adopt(settings)
         self._clock = clock
         self._feed = Feed(store, settings.feed)
@@ -117,6 +148,7 @@ class ServiceAvailabilityManager:
 
     async def __aenter__(self) -> Self:
         self._tasks = [
+            *([asyncio.create_task(self._probe(self._worker), name="manager worker")] if self._worker else []),
             asyncio.create_task(self._follow(), name="manager feed"),
             asyncio.create_task(self._watch_age(), name="manager age"),
             asyncio.create_task(self._reporter.run(), name="manager evidence"),
@@ -148,6 +180,7 @@ class ServiceAvailabilityManager:
         self._attending.use(settings.shape)
 
     def _adopt(self, settings: Settings) -> None:
+        self._settings = settings
         self._catalogue = settings.catalogue()
         self._carrier = settings.redis.service
         self._retry_after = (settings.node.retry_after, settings.node.retry_after_most)
@@ -186,6 +219,17 @@ class ServiceAvailabilityManager:
             async with asyncio.timeout(timeout):
                 await self._loaded.wait()
         return self._loaded.is_set()
+
+    async def validate_startup(self) -> None:
+        """Waits until every critical service has served this very process once; to be called before it takes users.
+
+        Needs no Redis, and not that the manager is entered. Each service has ``startup.database_timeout`` or
+        ``startup.service_timeout``; what is missing is logged meanwhile. Raises DependenciesUnmet, whose message has
+        every unmet dependency with its likely cause.
+        """
+        from broadcaster.manager.startup import wait_for_dependencies  # with all that the probes need
+
+        await wait_for_dependencies(self._settings)
 
     def status(self, service: str) -> Status:
         return self._effective.status(service)
@@ -337,6 +381,13 @@ class ServiceAvailabilityManager:
         if service not in self._catalogue.services:
             known = ", ".join(self._catalogue.services)
             raise ValueError(f"no service named {service!r} in the settings; there are {known}")
+
+    async def _probe(self, worker: Worker) -> None:
+        """A worker that fails is no longer heard, and the feed says so."""
+        try:
+            await worker.run()
+        except Exception:
+            log.exception("local_worker_failed")
 
     async def _follow(self) -> None:
         time, last = asyncio.get_running_loop().time, 0.0

@@ -111,38 +111,45 @@ class Hub:
         self, transport: asyncio.Transport, address: Address, upgrade: bytes, *, gated: bool, scope: Scope = EVERYTHING
     ) -> Connection:
         """Answers an upgrade in one write: the 101 response with the welcome, or with the rejection and its close."""
-        audience = self._audiences.enter(scope)
-        connection = Connection(self, transport, address, audience)
         self._open += 1
+        verdict: Verdict | None = None
+        refused = self._refuse(address, scope)
+        if refused is None and gated:
+            verdict = self._judge(transport)
+            if verdict is Verdict.REJECT and self._settings.admission is AdmissionMode.REJECT:
+                self._counts.messages["rejected"] += 1
+                refused = self._rejections.draw()
+        if refused is None or verdict is not None:
+            self._counts.handshakes[verdict.value if verdict else "observer"] += 1
+        # Whoever is turned away hears no news, and takes no view from anybody.
+        audience = self._audiences.enter(scope if refused is None else EVERYTHING)
+        connection = Connection(self, transport, address, audience)
         if self._settings.write_limit_bytes != ASYNCIO_HIGH_WATER:
             transport.set_write_buffer_limits(high=self._settings.write_limit_bytes)
         transport.set_protocol(connection)
+        if refused is not None:
+            self._turn_away(connection, upgrade + refused[0], refused[1])
+        elif verdict is Verdict.REJECT:
+            self._waiting[connection] = None
+            self._welcome_in(connection, upgrade + audience.waiting(), "waiting")
+        else:
+            self._welcome_in(connection, upgrade + audience.welcome(), "welcome")
+        return connection
+
+    def _refuse(self, address: Address, scope: Scope) -> tuple[bytes, Closing] | None:
+        """What one is told who cannot stay, whatever the services are: a frame, and the close after it."""
         if self.is_draining:
-            self._turn_away(connection, upgrade + self._goodbyes.draw(), closing.RESTART)
-        elif self._open > self._settings.max_connections or self._crowd.room(address) is not Room.ENOUGH:
+            return self._goodbyes.draw(), closing.RESTART
+        if self._open > self._settings.max_connections or self._crowd.room(address) is not Room.ENOUGH:
             if not self._is_overload_logged:
                 log.warning("connections_turned_away", open=self._open, crowd=repr(self._crowd))
                 self._is_overload_logged = True
-            self._turn_away(connection, upgrade + self._overloads.draw(), closing.OVERLOADED)
-        elif not scope.is_whole and (missing := scope.missing(self._manager.catalogue)):
-            goodbye = text_frame(
-                notices.unknown_names(audience.scope.whole.narrow(self._manager.catalogue), missing, self._clock())
-            )
-            why = closing.UNKNOWN_NAME.with_reason(f"{closing.UNKNOWN_NAME.reason}: {', '.join(missing)}")
-            self._turn_away(connection, upgrade + goodbye, why)
-        else:
-            verdict = self._judge(transport) if gated else None
-            self._counts.handshakes[verdict.value if verdict else "observer"] += 1
-            if verdict is not Verdict.REJECT:
-                self._welcome_in(connection, upgrade + audience.welcome(), "welcome")
-            elif self._settings.admission is AdmissionMode.HOLD:
-                self._waiting[connection] = None
-                self._welcome_in(connection, upgrade + audience.waiting(), "waiting")
-            else:
-                rejection, reason = self._rejections.draw()
-                self._counts.messages["rejected"] += 1
-                self._turn_away(connection, upgrade + rejection, reason)
-        return connection
+            return self._overloads.draw(), closing.OVERLOADED
+        if not scope.is_whole and (missing := scope.missing(self._manager.catalogue)):
+            named = notices.unknown_names(scope.whole.narrow(self._manager.catalogue), missing, self._clock())
+            why = f"{closing.UNKNOWN_NAME.reason}: {', '.join(missing)}"
+            return text_frame(named), closing.UNKNOWN_NAME.with_reason(why)
+        return None
 
     def _judge(self, transport: asyncio.Transport) -> Verdict:
         manager, user = self._manager, None

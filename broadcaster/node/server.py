@@ -57,7 +57,7 @@ async def serve(
     """
     settings = file.settings
     where = (host or settings.node.host, settings.node.port if port is None else port)
-    listener = listen(*where, is_shared=meeting is not None)
+    listener = bind(*where, is_shared=meeting is not None)
     siblings = None if meeting is None else Siblings(meeting.parent, int(meeting.name))
     store = RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout)
     async with store:
@@ -73,7 +73,7 @@ async def serve_on(
     changes: Callable[[], AsyncGenerator[Settings, None]] | None = None,
     siblings: Siblings | None = None,
 ) -> int:
-    """Like ``serve``, on a socket that listens already and a store that is open."""
+    """Like ``serve``, on a socket that is bound already and a store that is open."""
     counts = NodeCounts()
     async with ServiceAvailabilityManager(settings, store) as manager, AsyncExitStack() as exits:
         provide_descriptors(settings.node.max_connections + SPARE + OTHER_DESCRIPTORS)
@@ -138,15 +138,24 @@ def provide_descriptors(needed: int) -> None:
         log.warning("descriptors_short", needed=needed, limit=most, hint="raise the limit or lower max_connections")
 
 
-def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """A listening socket, which may share its port with others that say so too (``is_shared``).
+def bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """A socket that has the port, which it may share with others that say so too (``is_shared``); whoever serves on it
+    listens, with the backlog and buffers of the settings.
 
     Raises StartupError saying what to do where it cannot be had.
     """
+    bound = None
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, reuse_port=is_shared)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(address)
+        return bound
     except OSError as error:
+        if bound is not None:
+            bound.close()
         raise StartupError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
         ) from error

@@ -31,6 +31,9 @@ STEP_SECONDS = 60.0
 MOST_EVENTS = 4096
 """What is asked of epoll at once; its array stays below what malloc would map anew each time."""
 
+PING_BYTES = 8
+"""What may be miscounted: a ping that arrives between the kernel's two counts. No frame is that short."""
+
 OTHER_DESCRIPTORS = 300
 
 _END = b"\r\n\r\n"
@@ -128,7 +131,7 @@ class Load:
             raise SystemExit(f"{len(self._pieces)} clients have a frame only in part")
         for fd, each in self._sockets.items():
             got, due = _taken(each) - before[fd], self._frame_bytes + self._ping_bytes[fd]
-            if got != due:
+            if abs(got - due) > PING_BYTES:
                 raise SystemExit(f"a client got {got} bytes, not {due}")
 
     def answer_pings(self, seconds: float) -> None:

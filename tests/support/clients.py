@@ -33,12 +33,15 @@ class RecordingClient:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.messages: list[AnyMessage] = []
+        self.frames: list[str] = []
+        """The same, as it came."""
         self._more = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         with contextlib.suppress(websockets.ConnectionClosed):
             async for data in self.socket:
+                self.frames.append(data if isinstance(data, str) else data.decode())
                 self.messages.append(codec.decode_message(data))
                 self._more.set()
         self._more.set()

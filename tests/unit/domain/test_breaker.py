@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from broadcaster.domain.breaker import (
     KEPT,
     RETRY,
+    STEP,
     Breaker,
     BreakerError,
     BreakerPolicy,
@@ -286,6 +287,18 @@ def test_a_released_permit_frees_its_place() -> None:
     assert bench.breaker.permit(bench.now) is None
 
 
+def test_calls_of_an_earlier_test_take_no_place_in_a_later_one() -> None:
+    """Half-open begins with all of its places, however the one before ended."""
+    bench = Bench().play(*TESTING, ("ask", None), ("ask", None), DOWN, UP, *[("ask", None)] * 5)
+    assert len(bench.permits) == 2 * PLACES
+
+
+def test_an_announcement_that_was_outlived_holds_nothing() -> None:
+    """Once calls tested the service in spite of it, what they found is what holds."""
+    bench = Bench().play(DOWN, ("pass", 300), ("calls", "fail fail fail"), ("pass", 4), ("announce", Status.UNKNOWN))
+    assert bench.breaker.retry_after(bench.now) == 6
+
+
 def test_half_open_is_not_stuck_with_calls_that_never_end() -> None:
     """Permits that are older than the limit are taken back; what becomes of them later does not matter."""
     bench = Bench().play(*TESTING, ("ask", None), ("ask", None), ("pass", 59.9))
@@ -410,11 +423,20 @@ def test_a_clock_that_is_set_back_lengthens_nothing_by_much(back: float) -> None
     """What was waited for ends as if the clock had gone on, within the second that a clock may lag."""
     bench = Bench(now=1e9).play(FAILED, ("pass", 2), ("ask", None), ("pass", -back), ("ask", None))
     assert bench.breaker.retry_after(bench.now) == pytest.approx(3)
+    opened_at = bench.breaker.metrics(bench.now).opened_at
+    assert opened_at == pytest.approx(bench.now - 2 + (back if back <= STEP else 0), abs=0.001)
     bench.play(("pass", 4.0), ("ask", None), ("ask", None), ("ask", None))
     assert bench.state is HALF_OPEN
     assert len(bench.permits) == PLACES
     bench.play(("pass", 10), ("ask", None), ("pass", -back), ("ask", None), ("pass", 51), ("ask", None))
     assert len(bench.permits) == PLACES + 1
+
+
+def test_calls_grow_old_by_a_clock_that_was_set_back_too() -> None:
+    """Those of the newest second count as made when it was noticed."""
+    bench = Bench().play(("command", METRICS_ONLY), ("calls", "ok"), ("pass", -500), ("ask", None), ("pass", 9.9))
+    assert bench.breaker.metrics(bench.now).calls == 1
+    assert bench.breaker.metrics(bench.now + 0.1).calls == 0
 
 
 Call = tuple[float, bool, bool]
@@ -560,15 +582,17 @@ def test_whatever_happens_the_invariants_hold(
 
 @given(POLICIES, st.floats(0, 1), st.lists(OWN_STEPS, max_size=60))
 def test_a_service_that_is_well_is_called_again(policy: BreakerPolicy, chance: float, steps: list[Step]) -> None:
-    """Whatever was before: with the open time over and calls that succeed a breaker closes, and stays closed."""
+    """Whatever was before: calls that succeed close a breaker at the latest once its open time was over twice.
+
+    The first time calls from before may still count in a window that does not get old by time, and open it once more.
+    """
     bench = Bench(policy, chance=chance).play(*steps)
+    enough = policy.permitted_number_of_calls_in_half_open_state + policy.sliding_window_size
     for _ in range(2):
         bench.now += policy.trust_announcement
-        for _ in range(policy.permitted_number_of_calls_in_half_open_state):
+        for _ in range(enough):
             if (permit := bench.breaker.permit(bench.now)) is not None:
                 bench.end(permit)
-    bench.now += policy.trust_announcement
-    bench.calls(*["ok"] * policy.permitted_number_of_calls_in_half_open_state)
     assert bench.state is CLOSED
     bench.breaker.take_transitions()
     bench.calls(*["ok"] * 30)
