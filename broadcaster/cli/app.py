@@ -15,6 +15,7 @@ COMMANDS = {
     "status": ("broadcaster.cli.status:status", "Show what is known of every service now."),
     "tail": ("broadcaster.cli.tail:tail", "Follow what changes, as it happens."),
     "plans": ("broadcaster.cli.plans:plans", "Show planned work and overrides."),
+    "matrix": ("broadcaster.cli.matrix:matrix", "Print what each service's failure costs, as Markdown."),
     "check": ("broadcaster.cli.check:check", "Run each probe once, now, and show what came back."),
 }
 

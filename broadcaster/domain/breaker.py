@@ -22,8 +22,9 @@ from enum import StrEnum
 
 import msgspec
 
-from broadcaster.domain.errors import BroadcasterError
+from broadcaster.domain.errors import BreakerError
 from broadcaster.domain.model import Status
+from broadcaster.domain.window import Window
 
 LARGEST = 10_000
 """Seconds or calls that a window may have, and calls that half-open may permit: what bounds the memory."""
@@ -40,10 +41,6 @@ that is waited for moves with it."""
 
 _STALE = -1
 """The generation of permits whose results never count."""
-
-
-class BreakerError(BroadcasterError, ValueError):
-    """A policy with impossible values, or a transition that does not exist; the message says which."""
 
 
 class SlidingWindowType(StrEnum):
@@ -170,53 +167,6 @@ class Permit(msgspec.Struct, eq=False, gc=False):
     generation: int
     at: float
     is_out: bool = True
-
-
-class _Window:
-    """The calls of the last ``size`` seconds, or the last ``size`` calls: a ring of sums, and the sums of all.
-
-    A place of the ring is for the calls of one whole second (``is_timed``), or for one call.
-    """
-
-    __slots__ = ("_at", "_is_timed", "_ring", "_second", "calls", "failures", "minimum", "slow")
-
-    def __init__(self, size: int, minimum: int, now: float, *, is_timed: bool) -> None:
-        self._ring = [[0, 0, 0] for _ in range(size)]
-        self._is_timed, self._second = is_timed, now // 1
-        self._at = self.calls = self.failures = self.slow = 0
-        self.minimum = minimum if is_timed else min(minimum, size)
-
-    def add(self, now: float, failed: bool, slow: bool) -> None:
-        if not self._is_timed:
-            self._step()
-        elif now // 1 != self._second:
-            self.move(now)
-        sums = self._ring[self._at]
-        sums[0] += 1
-        self.calls += 1
-        if failed:
-            sums[1] += 1
-            self.failures += 1
-        if slow:
-            sums[2] += 1
-            self.slow += 1
-
-    def move(self, now: float) -> None:
-        """Makes ``now`` the newest second; what gets too old by it is no longer counted. A clock that was set back
-        renames the newest second."""
-        if self._is_timed:
-            for _ in range(int(min(now // 1 - self._second, len(self._ring)))):
-                self._step()
-            self._second = now // 1
-
-    def _step(self) -> None:
-        self._at = (self._at + 1) % len(self._ring)
-        calls, failures, slow = self._ring[self._at]
-        if calls:
-            self.calls -= calls
-            self.failures -= failures
-            self.slow -= slow
-            self._ring[self._at] = [0, 0, 0]
 
 
 class Breaker:
@@ -422,13 +372,13 @@ class Breaker:
             self._opened_at = None
             self._wait = self.policy.wait_duration_in_open_state
 
-    def _new_window(self, state: BreakerState, now: float) -> _Window:
+    def _new_window(self, state: BreakerState, now: float) -> Window:
         policy = self.policy
         if state is _HALF_OPEN:
             size, is_timed = policy.permitted_number_of_calls_in_half_open_state, False
         else:
             size, is_timed = policy.sliding_window_size, policy.sliding_window_type is SlidingWindowType.TIME_BASED
-        return _Window(size, policy.minimum_number_of_calls, now, is_timed=is_timed)
+        return Window(size, policy.minimum_number_of_calls, now, is_timed=is_timed)
 
     def _jittered(self, chance: float) -> float:
         return self._wait * (1 + self.policy.randomized_wait_factor * (2 * chance - 1))

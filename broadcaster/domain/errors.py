@@ -7,6 +7,7 @@
     ├── StoreError            the carrier (Redis)
     │   ├── StoreUnavailable    it does not answer: try again (exit code 5)
     │   └── StoreCorrupted      it answers with something that is not ours
+    ├── BreakerError          a breaker's policy that makes no sense, or a command that it cannot follow
     ├── CallNotPermitted      a call to a service whose circuit breaker is open; carries when to try again
     ├── PlanError             a maintenance window or an override that makes no sense (exit code 2)
     ├── ProtocolError         a message that does not decode; carries what was wrong with it
@@ -50,6 +51,10 @@ class ConfigError(BroadcasterError):
             hint = f" ({problem.hint})" if problem.hint else ""
             found.append(f"{where}{path}{problem.message}{hint}")
         return found
+
+
+class BreakerError(BroadcasterError, ValueError):
+    """A policy with impossible values, or a transition that does not exist; the message says which."""
 
 
 class CallNotPermitted(BroadcasterError):

@@ -16,13 +16,13 @@ from broadcaster.domain.breaker import (
     RETRY,
     STEP,
     Breaker,
-    BreakerError,
     BreakerPolicy,
     BreakerReason,
     BreakerState,
     Permit,
     SlidingWindowType,
 )
+from broadcaster.domain.errors import BreakerError
 from broadcaster.domain.model import Status
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN

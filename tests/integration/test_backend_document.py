@@ -1,0 +1,81 @@
+"""The examples of docs/backend.md, run as they stand."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from broadcaster.config.loader import load_settings
+from broadcaster.manager import ServiceAvailabilityManager
+from tests.support.stack import DEADLINE, Stack, run_stack
+
+TEXT = (Path(__file__).parents[2] / "docs" / "backend.md").read_text()
+FOLLOW, GATE, BREAKER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SECTIONS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.fixture
+async def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
+    """The services that the examples name; their file is where they look for it."""
+    async with run_stack(tmp_path, services=("auth", "postgres", "openai"), nodes=0) as made:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("REDIS_URL", made.redis.url)
+        yield made
+
+
+def run(example: str) -> dict[str, Any]:
+    namespace: dict[str, Any] = {}
+    exec(compile(example, "docs/backend.md", "exec"), namespace)
+    return namespace
+
+
+async def test_following(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """It prints what it knows."""
+    async with asyncio.timeout(DEADLINE):
+        await run(FOLLOW)["main"]()
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1].startswith("up {")
+    assert printed.rstrip().endswith("accept")
+
+
+async def test_the_gate(stack: Stack) -> None:
+    """It is built, and health pages answer through it."""
+    namespace = run(GATE)
+    async with namespace["manager"] as manager:
+        assert await manager.wait_loaded(DEADLINE)
+        transport = httpx.ASGITransport(app=namespace["gated"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            assert (await client.get("/health")).json()["status"] == "pass"
+            assert (await client.get("/login")).status_code == 404
+
+
+async def test_the_breaker(stack: Stack) -> None:
+    """Calls go through, and a service that is announced down is not called."""
+    namespace = run(BREAKER)
+
+    async def ask_model(question: str) -> str:
+        return question.upper()
+
+    namespace["ask_model"] = ask_model
+    async with ServiceAvailabilityManager.from_config("services.yaml") as manager:
+        await manager.wait_until("openai", "up", timeout=DEADLINE)
+        assert await namespace["answer"](manager, "why?") == "WHY?"
+        await stack.services["openai"].kill()
+        await manager.wait_until("openai", "down", timeout=DEADLINE)
+        assert (await namespace["answer"](manager, "why?")).startswith("The assistant is resting.")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_settings(section: str, tmp_path: Path) -> None:
+    """They are settings as they stand."""
+    file = tmp_path / "services.yaml"
+    service = {"services": {"auth": {"probe": {"kind": "tcp", "host": "127.0.0.1", "port": 1}}}}
+    file.write_text(yaml.safe_dump(service) + section)
+    assert load_settings(file, {}).services
