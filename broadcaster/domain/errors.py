@@ -4,6 +4,7 @@
 
     BroadcasterError
     ├── ConfigError           services.yaml cannot be used; carries every problem found (exit code 2)
+    ├── QueueFull             no more work may wait for a service to come back
     ├── StoreError            the carrier (Redis)
     │   ├── StoreUnavailable    it does not answer: try again (exit code 5)
     │   └── StoreCorrupted      it answers with something that is not ours
@@ -64,6 +65,15 @@ class CallNotPermitted(BroadcasterError):
         self.service = service
         self.retry_after = retry_after
         super().__init__(f"{service} is not called now: its circuit breaker is open; try again in {retry_after:.1f} s")
+
+
+class QueueFull(BroadcasterError):
+    """As much work waits for ``service`` as may: ``most`` pieces."""
+
+    def __init__(self, service: str, most: int) -> None:
+        self.service = service
+        self.most = most
+        super().__init__(f"{most} pieces of work wait for {service} already")
 
 
 class StoreError(BroadcasterError):

@@ -105,6 +105,10 @@ class ServiceBreaker:
 
         return guarded
 
+    def ignores(self, error: BaseException) -> bool:
+        """Whether the error says nothing of the service."""
+        return isinstance(error, self._ignore)
+
     def transition_to(self, state: BreakerState) -> None:
         """What an operator commands: ``forced_open``, ``disabled``, ``metrics_only``, or ``closed`` to begin anew."""
         self._breaker.transition_to(state, self._clock(), self._chance())
@@ -119,7 +123,7 @@ class ServiceBreaker:
         """The permit's call is over. For ``Call`` only."""
         now = self._clock()
         duration = now - began
-        if error is not None and (isinstance(error, self._ignore) or not isinstance(error, Exception)):
+        if error is not None and (self.ignores(error) or not isinstance(error, Exception)):
             self._breaker.release(permit)
         elif error is not None and isinstance(error, self._record):
             self._breaker.record_failure(permit, now, duration, self._chance())

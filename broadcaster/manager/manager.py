@@ -11,7 +11,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from enum import StrEnum
 from pathlib import Path
@@ -50,6 +50,7 @@ from broadcaster.manager.changes import (
     ServiceChanged,
     SnapshotReplaced,
 )
+from broadcaster.manager.degradation import Outcome, P, RecoveryQueue, T, Way, degradable
 from broadcaster.manager.gate import Gate
 from broadcaster.manager.refusals import Refusal, refusal
 from broadcaster.manager.reporting import Reporter
@@ -320,6 +321,31 @@ class ServiceAvailabilityManager:
             )
             found.announce(self.status(service))
         return found
+
+    def degradable(
+        self, service: str, *fallbacks: Way[P, T]
+    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[Outcome[T]]]]:
+        """A decorator for a coroutine function that calls the service: where it fails, or its breaker is open, the
+        fallbacks are tried in order; see ``degradation.degradable``. The result says how it came about."""
+        return degradable(self.breaker(service), fallbacks)
+
+    def queue(self, service: str, *, most: int = 100, deadline: float = 60.0) -> RecoveryQueue:
+        """Where work waits while the service is down; see ``RecoveryQueue``. Each call makes another queue."""
+        self._expect(service)
+        return RecoveryQueue(
+            service,
+            status=lambda: self.status(service),
+            until_back=functools.partial(self._until_changed, service),
+            most=most,
+            deadline=deadline,
+        )
+
+    async def _until_changed(self, service: str) -> None:
+        """Returns when the service has another status than now."""
+        was = self.status(service)
+        async with self.changes() as changes:
+            while self.status(service) is was:
+                await anext(changes)
 
     @property
     def breakers(self) -> Mapping[str, ServiceBreaker]:
