@@ -8,7 +8,7 @@ import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, ParamSpec, TypeVar, cast
+from typing import Generic, ParamSpec, TypeVar
 
 import structlog
 
@@ -71,7 +71,7 @@ def degradable(
                 name = getattr(way, "__qualname__", repr(way))
                 try:
                     found = way(*args, **kwargs)
-                    value = await found if inspect.isawaitable(found) else cast(T, found)
+                    value = await found if inspect.isawaitable(found) else found
                 except Exception as error:
                     if number == len(ways) - 1 or (number == 0 and breaker.ignores(error)):
                         raise
