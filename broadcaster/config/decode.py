@@ -261,7 +261,8 @@ def _convert(text: str, kind: inspect.Type) -> Any:
             if not re.fullmatch(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", text, re.ASCII):
                 return UNREADABLE
             value = float(text)
-            within = (kind.gt is None or value > kind.gt) and (kind.le is None or value <= kind.le)
+            above = (kind.gt is None or value > kind.gt) and (kind.ge is None or value >= kind.ge)
+            within = above and (kind.le is None or value <= kind.le)
             return value if within else UNREADABLE
         case inspect.BoolType():
             word = text.lower()
@@ -292,6 +293,8 @@ def _expected(kind: inspect.Type) -> str:
             return f"a whole number of at least {kind.ge}"
         case inspect.IntType():
             return f"a whole number from {kind.ge} to {kind.le}"
+        case inspect.FloatType(gt=None):
+            return f"a number from {kind.ge:g} to {kind.le:g}"
         case inspect.FloatType(le=None):
             return f"a number above {kind.gt:g}"
         case inspect.FloatType():

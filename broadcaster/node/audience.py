@@ -16,7 +16,7 @@ from broadcaster.domain.model import Catalogue, FeedState, Snapshot
 from broadcaster.domain.scope import Scope
 from broadcaster.manager.changes import PlanChanged, ServiceChanged, SnapshotReplaced
 from broadcaster.manager.manager import ServiceAvailabilityManager
-from broadcaster.node.connection import Connection
+from broadcaster.node.connection import Connection, write_all
 from broadcaster.node.fanout import Circle, Fanout
 from broadcaster.node.frames import text_frame
 from broadcaster.protocol import notices
@@ -46,7 +46,7 @@ class Audience:
         most_bytes: int,
     ) -> None:
         self.scope = scope
-        self.circle: Circle[Connection] = Circle(fanout, truth=self.snapshot, most_bytes=most_bytes)
+        self.circle: Circle[Connection] = Circle(fanout, truth=self.snapshot, most_bytes=most_bytes, write=write_all)
         self.count = 0
         self._manager = manager
         self._clock = clock

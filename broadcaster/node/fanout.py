@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 SLICE = 0.004
 """Seconds of writing after which the loop gets a turn: an answer to a handshake waits no longer for news than that."""
@@ -20,20 +20,8 @@ CHECK_EVERY = 32
 """Writes between looks at the clock."""
 
 
-class Writer(Protocol):
-    """Where a member's bytes go. Writing never raises, and may take the member off at once."""
-
-    def write(self, data: bytes) -> None: ...
-
-
-class Member(Protocol):
-    """Somebody who is told."""
-
-    @property
-    def transport(self) -> Writer: ...
-
-
-M = TypeVar("M", bound=Member)
+M = TypeVar("M")
+"""Whoever is told."""
 
 
 class Fanout:
@@ -80,16 +68,25 @@ class Circle(Generic[M]):
     """Members who are told the same, and what they have yet to be told.
 
     A burst of more than ``most_bytes`` is not told piece by piece: ``truth`` is asked for the state of things instead,
-    when it can be told. So neither a flood of news nor its length in a client's buffer has no bound.
+    when it can be told. So neither a flood of news nor its length in a client's buffer has no bound. ``write`` hands
+    a frame to some members; it never raises, and may take any of them off at once.
     """
 
     __slots__ = (
         "_at", "_fanout", "_gone", "_is_flooded", "_late", "_members", "_most_bytes", "_round", "_told", "_told_bytes",
-        "_truth",
+        "_truth", "_write",
     )  # fmt: skip
 
-    def __init__(self, fanout: Fanout, *, truth: Callable[[], bytes], most_bytes: int) -> None:
+    def __init__(
+        self,
+        fanout: Fanout,
+        *,
+        truth: Callable[[], bytes],
+        most_bytes: int,
+        write: Callable[[Sequence[M], bytes], None],
+    ) -> None:
         self._fanout = fanout
+        self._write = write
         self._truth = truth
         self._most_bytes = most_bytes
         self._members: dict[M, None] = {}
@@ -159,13 +156,8 @@ class Circle(Generic[M]):
             at, count = self._at, len(members)
             while at < count:
                 until = min(at + CHECK_EVERY, count)
-                if gone:
-                    for member in members[at:until]:
-                        if member not in gone:
-                            member.transport.write(frame)
-                else:
-                    for member in members[at:until]:
-                        member.transport.write(frame)
+                some = members[at:until]
+                self._write([member for member in some if member not in gone] if gone else some, frame)
                 at = until
                 if time() >= ends:
                     break

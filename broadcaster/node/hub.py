@@ -69,6 +69,7 @@ class Hub:
             most=settings.max_audiences,
             most_bytes=settings.write_limit_bytes,
         )
+        self._is_plain = not settings.tls_certificate
         self._open = 0  # connections that hold a descriptor, the closing ones included
         self._paused: dict[Connection, float] = {}  # -> since
         self._closing: dict[Connection, float] = {}  # -> deadline
@@ -123,7 +124,7 @@ class Hub:
             self._counts.handshakes[verdict.value if verdict else "observer"] += 1
         # Whoever is turned away hears no news, and takes no view from anybody.
         audience = self._audiences.enter(scope if refused is None else EVERYTHING)
-        connection = Connection(self, transport, address, audience)
+        connection = Connection(self, transport, address, audience, is_plain=self._is_plain)
         if self._settings.write_limit_bytes != ASYNCIO_HIGH_WATER:
             transport.set_write_buffer_limits(high=self._settings.write_limit_bytes)
         transport.set_protocol(connection)

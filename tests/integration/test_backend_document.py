@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from broadcaster.config.loader import load_settings
+from broadcaster.domain.model import FeedState
 from broadcaster.manager import ServiceAvailabilityManager
+from tests.support.managers import until
 from tests.support.stack import DEADLINE, Stack, run_stack
 
 TEXT = (Path(__file__).parents[2] / "docs" / "backend.md").read_text()
@@ -24,7 +26,7 @@ SECTIONS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 @pytest.fixture
 async def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
     """The services that the examples name; their file is where they look for it."""
-    async with run_stack(tmp_path, services=("auth", "postgres", "openai"), nodes=0) as made:
+    async with run_stack(tmp_path, services=("auth", "postgres", "openai")) as made:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("REDIS_URL", made.redis.url)
         yield made
@@ -49,7 +51,9 @@ async def test_the_gate(stack: Stack) -> None:
     """It is built, and health pages answer through it."""
     namespace = run(GATE)
     async with namespace["manager"] as manager:
-        assert await manager.wait_loaded(DEADLINE)
+        for service in ("auth", "postgres", "openai"):
+            await manager.wait_until(service, "up", timeout=DEADLINE)
+        await until(lambda: manager.feed_state is FeedState.LIVE)
         transport = httpx.ASGITransport(app=namespace["gated"])
         async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
             assert (await client.get("/health")).json()["status"] == "pass"

@@ -11,6 +11,7 @@ from broadcaster.domain.admission import Verdict
 from broadcaster.domain.model import EventKind, FeedState
 from broadcaster.manager import ServiceAvailabilityManager, ServiceChanged
 from tests.support.listeners import Listener
+from tests.support.managers import until
 from tests.support.ports import LOOPBACK
 from tests.support.stack import DEADLINE
 
@@ -27,7 +28,7 @@ async def test_the_same_answers_and_events_without_redis(tmp_path: Path) -> None
     async with ServiceAvailabilityManager.from_config(file, mode="local", env={}) as manager:
         changes = manager.changes()
         await manager.wait_until("auth", "up", timeout=DEADLINE)
-        assert manager.feed_state is FeedState.LIVE
+        await until(lambda: manager.feed_state is FeedState.LIVE)
         assert manager.admit().verdict is Verdict.ACCEPT
         listener.close()
         await manager.wait_until("auth", "down", timeout=DEADLINE)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from broadcaster.node.fanout import CHECK_EVERY, Circle, Fanout
+
+
+def write_all(clients: Sequence[Client], frame: bytes) -> None:
+    for each in clients:
+        each.write(frame)
 
 
 class Client:
@@ -17,10 +23,6 @@ class Client:
         self.circle = circle
         self.writes: list[bytes] = []
         self.is_slow = False
-
-    @property
-    def transport(self) -> Client:
-        return self
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -33,7 +35,7 @@ class Client:
 
 
 def make(fanout: Fanout, *, most_bytes: int = 1_000_000) -> Circle[Client]:
-    return Circle(fanout, truth=lambda: b"truth", most_bytes=most_bytes)
+    return Circle(fanout, truth=lambda: b"truth", most_bytes=most_bytes, write=write_all)
 
 
 def clients(circle: Circle[Client], number: int) -> list[Client]:

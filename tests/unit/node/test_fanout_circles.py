@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -14,16 +14,17 @@ MANY = 4 * CHECK_EVERY
 """Members whose round takes several slices where every slice is as short as it can be."""
 
 
+def write_all(clients: Sequence[Client], frame: bytes) -> None:
+    for each in clients:
+        each.write(frame)
+
+
 class Client:
     """A member that remembers what was written to it."""
 
     def __init__(self, circle: Circle[Client]) -> None:
         self.circle = circle
         self.writes: list[bytes] = []
-
-    @property
-    def transport(self) -> Client:
-        return self
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -37,7 +38,7 @@ class Story:
     """A circle that is told numbers: ``3;`` is the third piece of news, ``=3;`` the state of things after it."""
 
     def __init__(self, fanout: Fanout, *, most_bytes: int = 1_000_000) -> None:
-        self.circle: Circle[Client] = Circle(fanout, truth=self.truth, most_bytes=most_bytes)
+        self.circle: Circle[Client] = Circle(fanout, truth=self.truth, most_bytes=most_bytes, write=write_all)
         self.last = 0
         self.asked = 0
 
