@@ -1,5 +1,6 @@
 """What a backend embeds: the replica, admission and features, always at hand."""
 
+from broadcaster.manager.attachments import asks_for_notices
 from broadcaster.manager.changes import (
     Change,
     ChangeStream,
@@ -18,4 +19,5 @@ __all__ = [
     "ServiceAvailabilityManager",
     "ServiceChanged",
     "SnapshotReplaced",
+    "asks_for_notices",
 ]

@@ -11,14 +11,12 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import msgspec
 import structlog
 
 from broadcaster.config.loader import load_settings
@@ -26,37 +24,34 @@ from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
 from broadcaster.domain.admission import Admission
 from broadcaster.domain.breaker import BreakerPolicy
 from broadcaster.domain.features import FeatureState, feature_states
-from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import (
     Catalogue,
     EventKind,
     FeedState,
-    Plan,
-    PlanChange,
     Position,
     ServiceState,
     Snapshot,
     Status,
-    event_kind,
 )
+from broadcaster.manager import telling
+from broadcaster.manager.attachments import Attachment, Attachments, Format, Socket, plain
 from broadcaster.manager.attendance import Attending
 from broadcaster.manager.breaker import Failed, ServiceBreaker
 from broadcaster.manager.changes import (
     Change,
     ChangeStream,
-    FeedChanged,
     Listeners,
-    PlanChanged,
     ServiceChanged,
     SnapshotReplaced,
 )
 from broadcaster.manager.degradation import Outcome, P, RecoveryQueue, T, Way, degradable
 from broadcaster.manager.gate import Gate
+from broadcaster.manager.picture import Picture
 from broadcaster.manager.refusals import Refusal, refusal
 from broadcaster.manager.reporting import Reporter
 from broadcaster.manager.work import Work
+from broadcaster.protocol import notices
 from broadcaster.store.base import Store
-from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
 
@@ -64,13 +59,6 @@ if TYPE_CHECKING:
     from broadcaster.worker.worker import Worker
 
 log = structlog.get_logger()
-
-CHECK_SECONDS = 1.0
-"""How often the age of observations is looked at."""
-
-TOGETHER_SECONDS = 0.001
-"""An update that comes later than that after another is told on before the next is waited for; closer ones go together,
-so that a burst is not told piece by piece."""
 
 
 class Mode(StrEnum):
@@ -128,30 +116,32 @@ class ServiceAvailabilityManager:
         self._worker: Worker | None = None
         self._adopt(settings)
         self._clock = clock
-        self._feed = Feed(store, settings.feed)
-        self._evidence: Carrier | None = None
-        self._effective = self._judge()
-        self._gate = Gate(lambda: self._effective, self._catalogue, settings.gate)
         self._listeners = Listeners()
+        self._picture = Picture(store, settings, self._listeners, clock)
+        self._gate = Gate(lambda: self._picture.snapshot, self._catalogue, settings.gate)
         self._work = Work()
         self._breakers: dict[str, ServiceBreaker] = {}
         self._listeners.add(self._announce)
-        self._loaded = asyncio.Event()
+        self._attachments = Attachments(
+            lambda: notices.snapshot_message(self._catalogue, self._picture.snapshot, self.feed_state, self._clock()),
+            lambda: notices.welcome(self._catalogue, self._picture.snapshot, self.feed_state, self._clock()),
+        )
+        self._listeners.add(self._tell_attached)
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
         self._reporter = Reporter(store, name)
         self._attending = Attending(
-            store, name, settings.shape, is_reachable=lambda: self._feed.state is not FeedState.LOST
+            store, name, settings.shape, is_reachable=lambda: self._picture.feed.state is not FeedState.LOST
         )
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
-        return f"ServiceAvailabilityManager({self._feed!r})"
+        return f"ServiceAvailabilityManager({self._picture.feed!r})"
 
     async def __aenter__(self) -> Self:
         self._tasks = [
             *([asyncio.create_task(self._probe(self._worker), name="manager worker")] if self._worker else []),
-            asyncio.create_task(self._follow(), name="manager feed"),
-            asyncio.create_task(self._watch_age(), name="manager age"),
+            asyncio.create_task(self._picture.follow(), name="manager feed"),
+            asyncio.create_task(self._picture.watch_age(), name="manager age"),
             asyncio.create_task(self._reporter.run(), name="manager evidence"),
             asyncio.create_task(self._attending.run(), name="manager attendance"),
         ]
@@ -172,20 +162,15 @@ class ServiceAvailabilityManager:
 
     def use(self, settings: Settings) -> None:
         """Goes on by other services and features, told as a SnapshotReplaced. How the carrier is read stays."""
-        before = self._effective
         self._adopt(settings)
         self._gate.use(self._catalogue, settings.gate)
-        # A snapshot of its own: what was drawn from the old one was drawn by the old settings.
-        self._effective = msgspec.structs.replace(self._judge())
-        self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason="settings"))
+        self._picture.use(settings)
         self._attending.use(settings.shape)
 
     def _adopt(self, settings: Settings) -> None:
         self._settings = settings
         self._catalogue = settings.catalogue()
-        self._carrier = settings.redis.service
         self._retry_after = (settings.node.retry_after, settings.node.retry_after_most)
-        self._expires_after = {name: each.expires_after for name, each in settings.services.items()}
 
     @property
     def catalogue(self) -> Catalogue:
@@ -194,15 +179,15 @@ class ServiceAvailabilityManager:
     @property
     def snapshot(self) -> Snapshot:
         """What may be told now: expired observations are ``unknown``. The same object until something changes."""
-        return self._effective
+        return self._picture.snapshot
 
     @property
     def position(self) -> Position:
-        return self._feed.snapshot.position
+        return self._picture.feed.snapshot.position
 
     @property
     def feed_state(self) -> FeedState:
-        return self._feed.state
+        return self._picture.feed.state
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -212,14 +197,14 @@ class ServiceAvailabilityManager:
     @property
     def is_loaded(self) -> bool:
         """Whether the carrier was read at least once."""
-        return self._loaded.is_set()
+        return self._picture.loaded.is_set()
 
     async def wait_loaded(self, timeout: float) -> bool:
         """Waits up to ``timeout`` seconds for the first load; whether it came."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                await self._loaded.wait()
-        return self._loaded.is_set()
+                await self._picture.loaded.wait()
+        return self._picture.loaded.is_set()
 
     async def validate_startup(self) -> None:
         """Waits until every critical service has served this very process once; to be called before it takes users.
@@ -233,18 +218,18 @@ class ServiceAvailabilityManager:
         await wait_for_dependencies(self._settings)
 
     def status(self, service: str) -> Status:
-        return self._effective.status(service)
+        return self._picture.snapshot.status(service)
 
     def state(self, service: str) -> ServiceState:
-        return self._effective.state(service)
+        return self._picture.snapshot.state(service)
 
     def observed(self, service: str) -> ServiceState:
         """What was committed of the service, whatever an override or the age of its last observation make of it."""
-        return self._feed.snapshot.state(service)
+        return self._picture.feed.snapshot.state(service)
 
     def features(self) -> dict[str, FeatureState]:
         """What users have left, by feature name."""
-        return dict(feature_states(self._catalogue, self._effective))
+        return dict(feature_states(self._catalogue, self._picture.snapshot))
 
     def admit(self, *, requires: Sequence[str] | None = None, user: str | None = None) -> Admission:
         """Whether a handshake, or a request, can be served now. Judged once per snapshot, so asking costs nothing.
@@ -265,7 +250,7 @@ class ServiceAvailabilityManager:
         return refusal(
             self._catalogue,
             admission,
-            self._effective,
+            self._picture.snapshot,
             self._clock(),
             chance=random.random(),  # noqa: S311
             least=self._retry_after[0],
@@ -359,12 +344,28 @@ class ServiceAvailabilityManager:
             ):
                 breaker.announce(self.status(service))
 
+    def attach(self, socket: Socket, format: Format = plain, *, greet: bool = True) -> Attachment:  # noqa: A002
+        """Tells a socket of the application's own what changes, for as long as it is entered (``async with``).
+
+        ``socket`` has ``send_text`` (Starlette, FastAPI) or ``send`` (websockets), or is a coroutine function of a
+        text. ``format`` makes the text of a message, once for all sockets that share it; None leaves a message out.
+        With ``greet`` the first is how things stand. Nobody waits for a slow socket: it is told how things stand when
+        it reads again. Only attach clients that asked: see ``asks_for_notices``.
+        """
+        return self._attachments.attach(socket, format, greet=greet)
+
+    def _tell_attached(self, change: Change) -> None:
+        if len(self._attachments):
+            told = telling.message(self._catalogue, change, self.feed_state, self._clock())
+            if told is not None:
+                self._attachments.tell(told)
+
     def changes(self) -> ChangeStream:
         """The changes from this call on, for one consumer: ``async for change in manager.changes()``.
 
         What is known before the first of them is ``snapshot``, read after this call: then none falls between.
         """
-        return ChangeStream(self._listeners, lambda: self._effective)
+        return ChangeStream(self._listeners, lambda: self._picture.snapshot)
 
     def on(self, *, event: EventKind | str | None = None, service: str | None = None) -> Callable[[Handler], Handler]:
         """A decorator: calls what it decorates for every ``ServiceChanged`` of this event and service (None: any).
@@ -414,114 +415,3 @@ class ServiceAvailabilityManager:
             await worker.run()
         except Exception:
             log.exception("local_worker_failed")
-
-    async def _follow(self) -> None:
-        time, last = asyncio.get_running_loop().time, 0.0
-        async with aclosing(self._feed.updates()) as updates:
-            async for update in updates:
-                self._take(update)
-                if self._feed.is_loaded:
-                    self._loaded.set()
-                if (now := time()) - last > TOGETHER_SECONDS:
-                    await asyncio.sleep(0)
-                last = now
-
-    def _take(self, update: Update) -> None:
-        if isinstance(update, StateChanged):
-            self._note_feed(update.state)
-            self._listeners.tell(FeedChanged(state=update.state, reason=update.reason))
-            return
-        before = self._refresh()
-        match update:
-            case Transitioned(transition=transition):
-                self._listeners.tell(
-                    ServiceChanged(
-                        service=transition.service,
-                        kind=transition.kind,
-                        at=transition.at,
-                        before=before,
-                        after=self._effective,
-                        incident=transition.incident,
-                    )
-                )
-                self._tell_others(before, transition.service)
-            case Replanned(change=change):
-                self._tell_plan(change, before)
-                self._tell_others(before, change.service)
-            case Replaced(reason=reason):
-                self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason=reason))
-
-    def _tell_plan(self, change: PlanChange, before: Snapshot) -> None:
-        """An override, and its end, is an event where it changes what is told; all else is news of plans."""
-        was, now = before.status(change.service), self._effective.status(change.service)
-        if was is now or now is Status.UNKNOWN:
-            self._listeners.tell(PlanChanged(change=change, before=before, after=self._effective))
-            return
-        self._listeners.tell(
-            ServiceChanged(
-                service=change.service,
-                kind=event_kind(was, now),
-                at=change.at,
-                before=before,
-                after=self._effective,
-            )
-        )
-
-    def _note_feed(self, state: FeedState) -> None:
-        """Reaching the carrier, or not, is first-hand evidence of the service that stands for it."""
-        is_reached = state is not FeedState.LOST
-        if self._evidence is None or self._evidence.is_reached is not is_reached:
-            self._evidence = Carrier(service=self._carrier, is_reached=is_reached, since=self._clock())
-        before = self._refresh()
-        service = self._carrier
-        was, now = before.status(service), self._effective.status(service)
-        if was is not now and now is not Status.UNKNOWN:
-            self._listeners.tell(
-                ServiceChanged(
-                    service=service,
-                    kind=event_kind(was, now),
-                    at=self._clock(),
-                    before=before,
-                    after=self._effective,
-                    local=True,
-                )
-            )
-        self._tell_others(before, service)
-
-    def _tell_others(self, before: Snapshot, told: str) -> None:
-        """What changed beside the service that was told of: observations that expired or came back, plans that began
-        or ended without a word."""
-        if before is not self._effective and any(name != told for name in _changed(before, self._effective)):
-            self._listeners.tell(SnapshotReplaced(before=before, after=self._effective, reason="observations"))
-
-    async def _watch_age(self) -> None:
-        while True:
-            await asyncio.sleep(CHECK_SECONDS)
-            self._tell_others(self._refresh(), "")
-
-    def _refresh(self) -> Snapshot:
-        """Judges anew; returns the picture before. The object stays the same where nothing differs."""
-        before, after = self._effective, self._judge()
-        if after.position != before.position or after.services != before.services:
-            self._effective = after
-        return before
-
-    def _judge(self) -> Snapshot:
-        return effective(
-            self._feed.snapshot,
-            now=self._clock(),
-            expires_after=self._expires_after,
-            carrier=self._evidence,
-        )
-
-
-def _changed(before: Snapshot, after: Snapshot) -> Iterator[str]:
-    """The services of which something else may be told after than before."""
-    for name in before.services.keys() | after.services.keys():
-        was, now = before.services.get(name), after.services.get(name)
-        if was is not now and _told(was) != _told(now):
-            yield name
-
-
-def _told(state: ServiceState | None) -> tuple[Status, Plan | None] | None:
-    return None if state is None else (state.status, state.planned)

@@ -14,8 +14,9 @@ import structlog
 from broadcaster.domain.admission import admit
 from broadcaster.domain.model import Catalogue, FeedState, Snapshot
 from broadcaster.domain.scope import Scope
-from broadcaster.manager.changes import PlanChanged, ServiceChanged, SnapshotReplaced
+from broadcaster.manager.changes import Change
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.manager.telling import message
 from broadcaster.node.connection import Connection, write_all
 from broadcaster.node.fanout import Circle, Fanout
 from broadcaster.node.frames import text_frame
@@ -103,32 +104,9 @@ class Audience:
 
     # News.
 
-    def message(self, change: ServiceChanged | PlanChanged | SnapshotReplaced) -> Message | None:
+    def message(self, change: Change) -> Message | None:
         """What this audience is told of a change; None where it is none of its business."""
-        catalogue, internal = self.catalogue, self.scope.internal
-        match change:
-            case ServiceChanged(service=service):
-                if not catalogue.is_announced(service):
-                    return None
-                return notices.notice(
-                    catalogue,
-                    change.before,
-                    change.after,
-                    change.kind,
-                    service,
-                    change.at,
-                    local=change.local,
-                    incident=change.incident,
-                    internal=internal,
-                )
-            case PlanChanged(change=planned):
-                if not catalogue.is_announced(planned.service):
-                    return None
-                return notices.plan_notice(catalogue, change.before, change.after, planned, internal=internal)
-            case SnapshotReplaced(after=after):
-                return notices.snapshot_message(
-                    catalogue, after, self._manager.feed_state, self._clock(), internal=internal
-                )
+        return message(self.catalogue, change, self._manager.feed_state, self._clock(), internal=self.scope.internal)
 
 
 class Audiences:

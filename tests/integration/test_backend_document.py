@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import starlette.datastructures
 import yaml
 
 from broadcaster.config.loader import load_settings
@@ -19,7 +20,7 @@ from tests.support.managers import until
 from tests.support.stack import DEADLINE, Stack, run_stack
 
 TEXT = (Path(__file__).parents[2] / "docs" / "backend.md").read_text()
-FOLLOW, GATE, BREAKER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+FOLLOW, GATE, BREAKER, LESS, NOTICES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 SECTIONS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -74,6 +75,38 @@ async def test_the_breaker(stack: Stack) -> None:
         await stack.services["openai"].kill()
         await manager.wait_until("openai", "down", timeout=DEADLINE)
         assert (await namespace["answer"](manager, "why?")).startswith("The assistant is resting.")
+
+
+async def test_less_instead_of_nothing(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    """The other way is taken, and said."""
+    await run(LESS)["chat"]()
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert printed == "Another model says: why? True ask: TimeoutError"
+
+
+async def test_notices_on_a_socket(stack: Stack) -> None:
+    """In the application's words, for a client that asked."""
+    namespace = run(NOTICES)
+    sent: list[str] = []
+    heard = asyncio.Event()
+
+    class Socket:
+        url = starlette.datastructures.URL("ws://chat/ws?notices=1")
+
+        async def send_text(self, data: str) -> None:
+            sent.append(data)
+            heard.set()
+
+    async def talk(socket: Socket) -> None:
+        await stack.services["openai"].kill()
+        async with asyncio.timeout(DEADLINE):
+            await heard.wait()
+
+    namespace["talk"] = talk
+    async with ServiceAvailabilityManager.from_config("services.yaml") as manager:
+        await manager.wait_until("openai", "up", timeout=DEADLINE)
+        await namespace["serve"](manager, Socket())
+    assert sent[0].startswith("system: ")
 
 
 @pytest.mark.parametrize("section", SECTIONS)
