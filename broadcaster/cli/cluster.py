@@ -16,7 +16,7 @@ import structlog
 
 from broadcaster.cli.supervisor import Child, Supervisor
 from broadcaster.domain.errors import StartupError
-from broadcaster.node.server import bind
+from broadcaster.node.server import listen
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ async def serve_many(flags: Sequence[str], *, redis_url: str, workers: int, host
 @contextlib.contextmanager
 def _reserved(host: str, port: int) -> Iterator[int]:
     """The port, kept from others while our processes share it. Raises StartupError where somebody has it."""
-    alone = bind(host, port)  # fails also where somebody shares it
+    alone = listen(host, port)  # fails also where somebody shares it
     chosen = int(alone.getsockname()[1])
     alone.close()
     with socket.socket(alone.family, socket.SOCK_STREAM) as kept:

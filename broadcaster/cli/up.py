@@ -21,7 +21,7 @@ from rich.markup import escape
 from broadcaster.cli.supervisor import Child, Supervisor
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import Settings
-from broadcaster.node.server import bind
+from broadcaster.node.server import listen
 from broadcaster.store.embedded import EmbeddedRedis, free_port
 
 SAMPLES = {"backend": 8000, "auth": 8081, "analytics": 8090, "assistant": 8091}
@@ -72,7 +72,7 @@ async def up(
             env["REDIS_URL"] = given
             settings = load_settings(path, env)
             where = (host or settings.node.host, settings.node.port if port is None else port)
-            bind(*where).close()  # says at once what the node's process could only say in its log
+            listen(*where).close()  # says at once what the node's process could only say in its log
             stack.push_async_callback(supervisor.stop)
             samples = [] if config else [_sample(name, env) for name in SAMPLES]
             for child in [*samples, *_processes(path, env, where)]:

@@ -26,6 +26,9 @@ class FeatureState(msgspec.Struct, frozen=True, kw_only=True):
     because: tuple[str, ...] = ()
 
 
+MOST_CONCLUSIONS = 256
+"""Catalogues, or parts of one, whose conclusions a snapshot keeps."""
+
 _OF_STATUS = {
     Status.UP: FeatureStatus.AVAILABLE,
     Status.DEGRADED: FeatureStatus.LIMITED,
@@ -58,6 +61,8 @@ def feature_states(
             else feature_state(catalogue, snapshot, feature)
             for name, feature in catalogue.features.items()
         }
+        if len(snapshot.conclusions) >= MOST_CONCLUSIONS:
+            snapshot.conclusions.clear()
         snapshot.conclusions[id(catalogue)] = (catalogue, states)
     return states
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
@@ -76,16 +75,13 @@ class Attachment:
         self._attachments.remove(self)
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     def take(self, text: str) -> None:
         """Something to tell. A socket that is too far behind is told how things stand, once it takes something."""
-        if self._is_behind:
-            return
         self._pending.append(text)
         if len(self._pending) > MOST_PENDING:
-            self._pending.clear()
+            self._pending.popleft()
             self._is_behind = True
         self._more.set()
 
@@ -94,13 +90,14 @@ class Attachment:
             if self._is_behind:
                 self._is_behind = False
                 text = self._attachments.snapshot(self.wording)
+                if text is None:
+                    continue  # a format without a word for it: the newest that are pending must do
+                self._pending.clear()
             elif self._pending:
                 text = self._pending.popleft()
             else:
                 self._more.clear()
                 await self._more.wait()
-                continue
-            if text is None:
                 continue
             try:
                 await self._send(text)

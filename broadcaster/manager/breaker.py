@@ -90,6 +90,8 @@ class ServiceBreaker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         task = asyncio.current_task()
+        if task not in self._entered:  # entered in another, as by a generator that the loop finalises
+            task = next(iter(self._entered))
         calls = self._entered[task]
         calls.pop().end(error)
         if not calls:

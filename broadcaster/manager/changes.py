@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
@@ -99,7 +100,14 @@ class ChangeStream:
         self._fell_behind_at: Snapshot | None = None
         self._more = asyncio.Event()
         self._is_closed = False
-        self._stop = listeners.add(self._take)
+        take = weakref.WeakMethod(self._take)
+
+        def heard(change: Change) -> None:
+            if (alive := take()) is not None:
+                alive(change)
+
+        self._stop = listeners.add(heard)
+        weakref.finalize(self, self._stop)
 
     def __repr__(self) -> str:
         return f"ChangeStream({len(self._pending)} pending)"

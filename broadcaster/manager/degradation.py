@@ -90,7 +90,8 @@ def degradable(
 class RecoveryQueue:
     """Work on a service that waits while it is down: at most ``most`` pieces, each for ``deadline`` seconds.
 
-    They begin in the order of their coming, one after the other, as soon as the service is not down.
+    When the service is back, what waited is done in the order of its coming, one after the other, so that it is not
+    thrown upon a service that just recovered; what comes meanwhile waits its turn. Otherwise nothing waits.
     """
 
     def __init__(
@@ -114,8 +115,8 @@ class RecoveryQueue:
         return f"RecoveryQueue({self.service!r}, {len(self)} waiting)"
 
     def __len__(self) -> int:
-        """How many pieces wait."""
-        return len(self._turns)
+        """How many pieces wait, or are done in their turn."""
+        return len(self._turns) + self._is_busy
 
     async def run(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """What ``function`` returns, as soon as it is its turn.
@@ -123,6 +124,8 @@ class RecoveryQueue:
         Raises QueueFull at once where too many wait, TimeoutError where its deadline passes before it could begin.
         Cancelled, it gives up its place.
         """
+        if not self._is_busy and self._status() is not Status.DOWN:
+            return await function(*args, **kwargs)
         async with asyncio.timeout(self._deadline) as waiting:
             await self._turn()
             try:
@@ -137,7 +140,7 @@ class RecoveryQueue:
         if not self._is_busy:
             self._is_busy = True
             return
-        if len(self._turns) >= self._most:
+        if len(self) >= self._most:
             raise QueueFull(self.service, self._most)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.append(turn)

@@ -41,7 +41,8 @@ class Gate:
     @property
     def is_closed(self) -> bool:
         """Whether somebody is refused now who needs all critical services."""
-        return self._settings.mode is Enforcement.ENFORCE and self._look(None).verdict is Verdict.REJECT
+        is_on = self._settings.mode is Enforcement.ENFORCE and self._settings.enforce_percent > 0
+        return is_on and self._look(None).verdict is Verdict.REJECT
 
     def use(self, catalogue: Catalogue, settings: GateSettings) -> None:
         """Judges by other settings from now on."""

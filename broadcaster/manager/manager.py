@@ -11,6 +11,7 @@ import random
 import socket
 import time
 import uuid
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -40,6 +41,7 @@ from broadcaster.manager.breaker import Failed, ServiceBreaker
 from broadcaster.manager.changes import (
     Change,
     ChangeStream,
+    FeedChanged,
     Listeners,
     ServiceChanged,
     SnapshotReplaced,
@@ -120,6 +122,7 @@ class ServiceAvailabilityManager:
         self._picture = Picture(store, settings, self._listeners, clock)
         self._gate = Gate(lambda: self._picture.snapshot, self._catalogue, settings.gate)
         self._work = Work()
+        self._streams: weakref.WeakSet[ChangeStream] = weakref.WeakSet()
         self._breakers: dict[str, ServiceBreaker] = {}
         self._listeners.add(self._announce)
         self._attachments = Attachments(
@@ -145,6 +148,8 @@ class ServiceAvailabilityManager:
             asyncio.create_task(self._reporter.run(), name="manager evidence"),
             asyncio.create_task(self._attending.run(), name="manager attendance"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_report_failure)
         return self
 
     async def __aexit__(
@@ -152,10 +157,10 @@ class ServiceAvailabilityManager:
     ) -> None:
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._work.stop()
+        for stream in list(self._streams):
+            await stream.aclose()
         await self._attending.leave()
         if self._owns_store:
             await self._store.aclose()
@@ -241,8 +246,7 @@ class ServiceAvailabilityManager:
         needed = None
         if requires is not None:
             needed = tuple(requires)
-            for name in needed:
-                self._expect(name)
+            self.expect(*needed)
         return self._gate.judge(needed, user)
 
     def refuse(self, admission: Admission) -> Refusal:
@@ -268,7 +272,7 @@ class ServiceAvailabilityManager:
         Costs no I/O: what is reported is summed up and sent once a second, or dropped while the carrier is
         away. Raises ValueError for a service that is not in the settings, or fewer than one failure.
         """
-        self._expect(service)
+        self.expect(service)
         if failures < 1:
             raise ValueError(f"failures is {failures}, and must be at least 1")
         self._reporter.add(service, failures)
@@ -294,9 +298,9 @@ class ServiceAvailabilityManager:
         before the manager is entered, and without the carrier: then it goes by its calls alone. Raises ValueError for a
         service that is not in the settings.
         """
-        self._expect(service)
         found = self._breakers.get(service)
         if found is None:
+            self.expect(service)
             found = self._breakers[service] = ServiceBreaker(
                 service,
                 policy or BreakerPolicy(),
@@ -316,7 +320,7 @@ class ServiceAvailabilityManager:
 
     def queue(self, service: str, *, most: int = 100, deadline: float = 60.0) -> RecoveryQueue:
         """Where work waits while the service is down; see ``RecoveryQueue``. Each call makes another queue."""
-        self._expect(service)
+        self.expect(service)
         return RecoveryQueue(
             service,
             status=lambda: self.status(service),
@@ -330,7 +334,8 @@ class ServiceAvailabilityManager:
         was = self.status(service)
         async with self.changes() as changes:
             while self.status(service) is was:
-                await anext(changes)
+                if await anext(changes, None) is None:
+                    raise RuntimeError("the manager was left")
 
     @property
     def breakers(self) -> Mapping[str, ServiceBreaker]:
@@ -363,9 +368,12 @@ class ServiceAvailabilityManager:
     def changes(self) -> ChangeStream:
         """The changes from this call on, for one consumer: ``async for change in manager.changes()``.
 
-        What is known before the first of them is ``snapshot``, read after this call: then none falls between.
+        What is known before the first of them is ``snapshot``, read after this call: then none falls between. It ends
+        with the manager, or by ``aclose`` (``async with``), or when nobody holds it any more.
         """
-        return ChangeStream(self._listeners, lambda: self._picture.snapshot)
+        stream = ChangeStream(self._listeners, lambda: self._picture.snapshot)
+        self._streams.add(stream)
+        return stream
 
     def on(self, *, event: EventKind | str | None = None, service: str | None = None) -> Callable[[Handler], Handler]:
         """A decorator: calls what it decorates for every ``ServiceChanged`` of this event and service (None: any).
@@ -375,7 +383,7 @@ class ServiceAvailabilityManager:
         """
         kind = None if event is None else EventKind(event)
         if service is not None:
-            self._expect(service)
+            self.expect(service)
 
         def decorate(handler: Handler) -> Handler:
             def heard(change: Change) -> None:
@@ -398,16 +406,23 @@ class ServiceAvailabilityManager:
         there is not. Cancelling it, and any number of callers at a time, disturb nobody.
         """
         wanted = Status(status)
-        self._expect(service)
+        self.expect(service)
         async with asyncio.timeout(timeout), self.changes() as changes:
-            while self.status(service) is not wanted:
-                await anext(changes)
-        return self.state(service)
+            snapshot = self.snapshot
+            while snapshot.status(service) is not wanted:
+                change = await anext(changes, None)
+                if change is None:
+                    raise RuntimeError("the manager was left")
+                # As of the change: by now it may be something else again.
+                snapshot = self.snapshot if isinstance(change, FeedChanged) else change.after
+        return snapshot.state(service)
 
-    def _expect(self, service: str) -> None:
-        if service not in self._catalogue.services:
-            known = ", ".join(self._catalogue.services)
-            raise ValueError(f"no service named {service!r} in the settings; there are {known}")
+    def expect(self, *services: str) -> None:
+        """Raises ValueError for a service that is not in the settings."""
+        for name in services:
+            if name not in self._catalogue.services:
+                known = ", ".join(self._catalogue.services)
+                raise ValueError(f"no service named {name!r} in the settings; there are {known}")
 
     async def _probe(self, worker: Worker) -> None:
         """A worker that fails is no longer heard, and the feed says so."""
@@ -415,3 +430,9 @@ class ServiceAvailabilityManager:
             await worker.run()
         except Exception:
             log.exception("local_worker_failed")
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    """Nothing of a manager's own ends by itself; if it does, somebody must hear of it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("manager_task_failed", task=task.get_name(), exc_info=error)

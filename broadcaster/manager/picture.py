@@ -19,8 +19,7 @@ CHECK_SECONDS = 1.0
 """How often the age of observations is looked at."""
 
 TOGETHER_SECONDS = 0.001
-"""An update that comes later than that after another is told on before the next is waited for; closer ones go together,
-so that a burst is not told piece by piece."""
+"""Seconds in which updates go together, so that a burst is not told piece by piece; then others have a turn."""
 
 
 class Picture:
@@ -66,9 +65,9 @@ class Picture:
                 self._take(update)
                 if self.feed.is_loaded:
                     self.loaded.set()
-                if (now := time()) - last > TOGETHER_SECONDS:
+                if time() - last > TOGETHER_SECONDS:
                     await asyncio.sleep(0)
-                last = now
+                    last = time()
 
     def _take(self, update: Update) -> None:
         if isinstance(update, StateChanged):

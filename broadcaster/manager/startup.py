@@ -84,6 +84,8 @@ async def wait_for_dependencies(
         for name, each in settings.services.items()
         if each.criticality is Criticality.CRITICAL or name in settings.startup.also
     }
+    if not waiting:
+        return
     last: dict[str, Observation] = {}
     async with asyncio.TaskGroup() as tasks:
         telling = tasks.create_task(_tell(waiting, last))
@@ -168,7 +170,7 @@ async def is_private(service: ServiceSettings) -> bool:
     host = _host(service)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, ValueError):  # a name may be none
         return False
     return any(ipaddress.ip_address(address[4][0]).is_private for address in found)
 

@@ -13,6 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 SLICE = 0.004
 """Seconds of writing after which the loop gets a turn: an answer to a handshake waits no longer for news than that."""
 
@@ -53,9 +57,14 @@ class Fanout:
         """One slice."""
         busy, ends = self._busy, self._time() + self._slice
         while busy:
-            if not busy[0].go_on(self._time, ends):
-                break
-            circle = busy.popleft()
+            circle = busy[0]
+            try:
+                if not circle.go_on(self._time, ends):
+                    break
+            except Exception:  # one circle's failure must not silence the others, nor its own next round
+                log.exception("fanout_failed", circle=repr(circle))
+                circle.give_up()
+            busy.popleft()
             if not circle.is_idle:
                 busy.append(circle)
             if self._time() >= ends:
@@ -170,6 +179,12 @@ class Circle(Generic[M]):
                 return False
         gone.clear()
         return True
+
+    def give_up(self) -> None:
+        """Leaves the round as it is: members that it did not reach are told what comes next."""
+        self._round = []
+        self._at = 0
+        self._gone.clear()
 
     def _begin(self) -> None:
         told, late = self._told, self._late

@@ -202,9 +202,12 @@ class Hub:
             self._tell_everybody(notices.feed_notice(change.state, self._clock()))
         else:
             for audience in self._audiences:
-                message = audience.message(change)
-                if message is not None:
-                    self._tell(audience, message, text_frame(message))
+                try:
+                    message = audience.message(change)
+                    if message is not None:
+                        self._tell(audience, message, text_frame(message))
+                except Exception:  # the others are told all the same
+                    log.exception("audience_untold", audience=repr(audience), change=type(change).__name__)
         self._let_in_soon()
 
     def _tell_everybody(self, message: Message) -> None:

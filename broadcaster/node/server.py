@@ -57,7 +57,7 @@ async def serve(
     """
     settings = file.settings
     where = (host or settings.node.host, settings.node.port if port is None else port)
-    listener = bind(*where, is_shared=meeting is not None)
+    listener = listen(*where, settings=settings.node, is_shared=meeting is not None)
     siblings = None if meeting is None else Siblings(meeting.parent, int(meeting.name))
     store = RedisStore.connect(redis_url, settings.namespace, timeout=settings.redis.timeout)
     async with store:
@@ -73,12 +73,10 @@ async def serve_on(
     changes: Callable[[], AsyncGenerator[Settings, None]] | None = None,
     siblings: Siblings | None = None,
 ) -> int:
-    """Like ``serve``, on a socket that is bound already and a store that is open."""
+    """Like ``serve``, on a socket that listens already and a store that is open."""
     counts = NodeCounts()
     async with ServiceAvailabilityManager(settings, store) as manager, AsyncExitStack() as exits:
         provide_descriptors(settings.node.max_connections + SPARE + OTHER_DESCRIPTORS)
-        # What is accepted inherits it, so that the kernel, too, keeps only so much for a client that does not read.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.node.send_buffer_bytes)
         crowd = Crowd(settings.node.max_connections, settings.node.max_connections_per_address)
         hub = Hub(manager, settings.node, counts, crowd)
         door = Doorway(hub, settings.node, counts, crowd, PATHS)
@@ -138,24 +136,30 @@ def provide_descriptors(needed: int) -> None:
         log.warning("descriptors_short", needed=needed, limit=most, hint="raise the limit or lower max_connections")
 
 
-def bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """A socket that has the port, which it may share with others that say so too (``is_shared``); whoever serves on it
-    listens, with the backlog and buffers of the settings.
+def listen(host: str, port: int, *, settings: NodeSettings | None = None, is_shared: bool = False) -> socket.socket:
+    """A listening socket, with the backlog and the buffers of the settings from its first connection on. It may share
+    its port with others that say so too (``is_shared``).
 
     Raises StartupError saying what to do where it cannot be had.
     """
-    bound = None
+    settings = settings or NodeSettings()
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if is_shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind(address)
-        return bound
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        # What is accepted inherits it, so that the kernel, too, keeps only so much for a client that does not read.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
+        listener.bind(address)
+        listener.listen(settings.backlog)
+        return listener
     except OSError as error:
-        if bound is not None:
-            bound.close()
+        if listener is not None:
+            listener.close()
         raise StartupError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
         ) from error
@@ -173,8 +177,11 @@ def _load(config: uvicorn.Config, settings: NodeSettings) -> None:
 async def _tick(hub: Hub, door: Doorway) -> None:
     for number in itertools.count():
         await asyncio.sleep(TICK_SECONDS)
-        hub.tick(number)
-        door.tick()
+        try:
+            hub.tick(number)
+            door.tick()
+        except Exception:
+            log.exception("tick_failed")
 
 
 async def _follow(manager: ServiceAvailabilityManager, changes: Callable[[], AsyncGenerator[Settings, None]]) -> None:

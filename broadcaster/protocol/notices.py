@@ -225,8 +225,9 @@ def rejected(
     """Why a handshake is not served: the root causes in words, what still works, when to come back."""
     features = tuple(_feature_view(catalogue, state) for state in admission.features)
     works = [view.title for view in features if view.status is FeatureStatus.AVAILABLE]
-    it = "it" if len(admission.causes) == 1 else "them"
-    sentences = [f"{_unavailable(catalogue, snapshot, admission.causes, now)}, and we cannot connect you without {it}."]
+    causes = _causes(catalogue, admission)
+    it = "it" if len(causes) == 1 else "them"
+    sentences = [f"{_unavailable(catalogue, snapshot, causes, now)}, and we cannot connect you without {it}."]
     if works:
         sentences.append(f"Still working: {_listed(works)}.")
     sentences.append(f"Please try again in {_seconds(retry_after_ms)}.")
@@ -256,16 +257,16 @@ def waiting(
 
 def blocked(catalogue: Catalogue, admission: Admission, snapshot: Snapshot, now: float) -> str:
     """Why somebody has to wait, and for what."""
-    it_is = "it is" if len(admission.causes) == 1 else "they are"
+    causes = _causes(catalogue, admission)
+    it_is = "it is" if len(causes) == 1 else "they are"
     return (
-        f"{_unavailable(catalogue, snapshot, admission.causes, now)}. "
-        f"Stay connected: you will be let in as soon as {it_is} back."
+        f"{_unavailable(catalogue, snapshot, causes, now)}. Stay connected: you will be let in as soon as {it_is} back."
     )
 
 
 def closing_reason(catalogue: Catalogue, admission: Admission, snapshot: Snapshot, now: float) -> str:
     """The reason of close 1011: at most 123 bytes, and still a sentence."""
-    causes = admission.causes
+    causes = _causes(catalogue, admission)
     planned = all(snapshot.state(name).maintenance for name in causes)
     if planned or _is_unknown(snapshot, causes):
         full = _unavailable(catalogue, snapshot, causes, now)
@@ -354,7 +355,7 @@ def _service_text(catalogue: Catalogue, snapshot: Snapshot, kind: EventKind, nam
     own = service.texts.get(kind.value)
     if own:
         return own
-    causes = roots(catalogue, snapshot, [name])
+    causes = _announced(catalogue, roots(catalogue, snapshot, [name])) or (name,)
     if kind in (EventKind.DOWN, EventKind.DEGRADED) and causes != (name,):
         return f"{_title(service)} is affected: {_unavailable(catalogue, snapshot, causes, at)}."
     category = public_category(state.category)
@@ -426,6 +427,15 @@ def _sentences(*parts: str) -> str:
     """Sentences in a row; one that lacks its full stop gets it."""
     said = (part.strip() for part in parts)
     return " ".join(part if part[-1] in ".!?" else f"{part}." for part in said if part)
+
+
+def _announced(catalogue: Catalogue, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in names if catalogue.is_announced(name))
+
+
+def _causes(catalogue: Catalogue, admission: Admission) -> tuple[str, ...]:
+    """What users are told is at the root of a rejection."""
+    return _announced(catalogue, admission.causes) or admission.blocking
 
 
 def _is_unknown(snapshot: Snapshot, names: Iterable[str]) -> bool:

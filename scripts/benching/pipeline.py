@@ -232,7 +232,7 @@ def connect(redis_url: str) -> redis.asyncio.Redis:
 
 async def serve_node(redis_url: str, namespace: str, port: int) -> None:
     async with RedisStore.connect(redis_url, namespace, timeout=TIMEOUT) as store:
-        await node_server.serve_on(node_server.bind("127.0.0.1", port), settings(), store)
+        await node_server.serve_on(node_server.listen("127.0.0.1", port), settings(), store)
 
 
 async def serve_subscriber(redis_url: str, channels: Sequence[str], port: int) -> None:

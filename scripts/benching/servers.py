@@ -198,7 +198,7 @@ async def serve_node(redis_url: str, port: int, most: int, patience: float) -> N
     if patience:
         node = msgspec.structs.replace(node, stuck_after=Duration(patience), ping_interval=Duration(patience))
     async with RedisStore.connect(redis_url) as store:
-        listener = node_server.bind("127.0.0.1", port)
+        listener = node_server.listen("127.0.0.1", port)
         await node_server.serve_on(listener, msgspec.structs.replace(chosen, node=node), store)
 
 

@@ -167,3 +167,8 @@ async def test_a_start_that_is_cancelled_leaves_nothing_behind() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert asyncio.all_tasks() <= before | {waiting}
+
+
+async def test_without_critical_services_there_is_nothing_to_wait_for() -> None:
+    async with asyncio.timeout(DEADLINE):
+        await wait_for_dependencies(made(reports=tcp(free_port(), Criticality.OPTIONAL)), env={})

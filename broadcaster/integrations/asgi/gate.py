@@ -52,7 +52,7 @@ class ServiceGate:
         user: Callable[[Scope], str | None] = lambda scope: None,
     ) -> None:
         for requires in paths.values():
-            manager.admit(requires=requires)
+            manager.expect(*(requires or ()))
         self._app = app
         self._manager = manager
         self._paths = dict(sorted(paths.items(), key=lambda item: len(item[0]), reverse=True))  # the longest first
@@ -64,7 +64,10 @@ class ServiceGate:
         if path is None:
             await self._app(scope, receive, send)
             return
-        admission = self._manager.admit(requires=self._paths[path], user=self._user(scope))
+        requires = self._paths[path]
+        if requires is not None:  # one that left the settings since is missed by nobody
+            requires = [name for name in requires if name in self._manager.catalogue.services]
+        admission = self._manager.admit(requires=requires, user=self._user(scope))
         if admission.verdict is not Verdict.REJECT:
             scope.setdefault("state", {})[STATE] = admission
             await self._app(scope, receive, send)

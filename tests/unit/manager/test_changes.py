@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 
 import pytest
@@ -168,3 +169,37 @@ async def test_handlers_end_with_the_manager() -> None:
 async def test_a_handler_for_what_there_is_not_is_refused(world: World, wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong.values()))):
         world.manager.on(**wrong)
+
+
+async def test_a_stream_that_nobody_holds_is_gone() -> None:
+    """It takes nothing more, though it was never closed."""
+    listeners = Listeners()
+    stream = ChangeStream(listeners, Snapshot)
+    assert repr(listeners) == "Listeners(1)"
+    del stream
+    gc.collect()
+    assert repr(listeners) == "Listeners(0)"
+
+
+async def test_streams_end_with_the_manager() -> None:
+    """Whoever waits for a status then hears of it."""
+    world = World()
+    await world.seed()
+    async with world.manager:
+        assert await world.manager.wait_loaded(5)
+        changes = world.manager.changes()
+        waiting = asyncio.create_task(world.manager.wait_until("auth", "down"))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert isinstance([each async for each in changes], list)
+        with pytest.raises(RuntimeError, match="left"):
+            await waiting
+
+
+async def test_a_status_that_was_there_for_a_moment_is_not_missed(world: World) -> None:
+    waiting = asyncio.create_task(world.manager.wait_until("auth", "down"))
+    await asyncio.sleep(0)
+    await world.commit("auth", Status.DOWN)
+    await world.commit("auth", Status.UP)
+    async with asyncio.timeout(10):
+        assert (await waiting).status is Status.DOWN

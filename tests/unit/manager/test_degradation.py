@@ -94,7 +94,7 @@ async def test_work_waits_until_the_service_is_back(world: World) -> None:
     await world.commit("auth", Status.DOWN)
     await until(lambda: world.manager.status("auth") is Status.DOWN)
     waiting = [asyncio.create_task(queue.run(work, number)) for number in (1, 2, 3)]
-    await until(lambda: len(queue) == 2)
+    await until(lambda: len(queue) == 3)
     assert done == [0]
     await world.commit("auth", Status.UP)
     async with asyncio.timeout(10):
@@ -109,9 +109,9 @@ async def test_a_queue_has_a_bound_and_a_deadline(world: World) -> None:
 
     await world.commit("auth", Status.DOWN)
     await until(lambda: world.manager.status("auth") is Status.DOWN)
-    queue = world.manager.queue("auth", most=1, deadline=0.2)
+    queue = world.manager.queue("auth", most=2, deadline=0.2)
     waiting = [asyncio.create_task(queue.run(work)) for _ in range(2)]
-    await until(lambda: len(queue) == 1)
+    await until(lambda: len(queue) == 2)
     with pytest.raises(QueueFull, match="auth"):
         await queue.run(work)
     results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -120,11 +120,38 @@ async def test_a_queue_has_a_bound_and_a_deadline(world: World) -> None:
 
 
 async def test_work_that_has_begun_has_no_deadline(world: World) -> None:
+    begun = asyncio.Event()
+
     async def slow() -> str:
-        await asyncio.sleep(0.2)
+        begun.set()
+        await asyncio.sleep(0.3)
         return "done"
 
-    assert await world.manager.queue("auth", deadline=0.1).run(slow) == "done"
+    await world.commit("auth", Status.DOWN)
+    await until(lambda: world.manager.status("auth") is Status.DOWN)
+    waiting = asyncio.create_task(world.manager.queue("auth", deadline=0.25).run(slow))
+    await asyncio.sleep(0)
+    await world.commit("auth", Status.UP)
+    async with asyncio.timeout(10):
+        assert await waiting == "done"
+
+
+async def test_while_the_service_is_well_nothing_waits(world: World) -> None:
+    """Any number at a time."""
+    together = 0
+    all_there = asyncio.Event()
+
+    async def work() -> None:
+        nonlocal together
+        together += 1
+        if together == 150:
+            all_there.set()
+        await all_there.wait()
+
+    queue = world.manager.queue("auth", most=1)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(queue.run(work) for _ in range(150)))
+    assert len(queue) == 0
 
 
 async def test_whoever_gives_up_leaves_its_place(world: World) -> None:
@@ -138,11 +165,15 @@ async def test_whoever_gives_up_leaves_its_place(world: World) -> None:
     async def short() -> str:
         return "short"
 
+    await world.commit("auth", Status.DOWN)
+    await until(lambda: world.manager.status("auth") is Status.DOWN)
     queue = world.manager.queue("auth")
     first = asyncio.create_task(queue.run(long))
+    await until(lambda: len(queue) == 1)
+    await world.commit("auth", Status.UP)
     await begun.wait()
     second, third, fourth = (asyncio.create_task(queue.run(short)) for _ in range(3))
-    await until(lambda: len(queue) == 3)
+    await until(lambda: len(queue) == 4)
     second.cancel()
     go_on.set()
     await first

@@ -372,3 +372,27 @@ async def test_whatever_happens_the_last_that_everybody_knows_is_true(hurried: F
         assert {known(member.received, began[member]) for member in here} == {story.last}
     for member, writes in away.items():
         assert len(member.writes) == writes
+
+
+async def test_a_circle_that_fails_silences_nobody() -> None:
+    """Not the others, and not what it is told later."""
+    fanout = Fanout(asyncio.get_running_loop())
+    is_broken = True
+
+    def write(clients: Sequence[Client], frame: bytes) -> None:
+        if is_broken:
+            raise RuntimeError("mine")
+        write_all(clients, frame)
+
+    broken: Circle[Client] = Circle(fanout, truth=lambda: b"", most_bytes=100, write=write)
+    other = Story(fanout)
+    [one], [two] = [Client(broken)], other.clients(1)
+    broken.add(one)
+    broken.send(b"1;")
+    other.tell()
+    await turns_until(lambda: fanout.is_idle)
+    assert (one.received, two.received) == (b"", b"1;")
+    is_broken = False
+    broken.send(b"2;")
+    await turns_until(lambda: fanout.is_idle)
+    assert one.received == b"2;"

@@ -348,3 +348,27 @@ def test_a_handshake_refused_for_what_is_not_known_says_so() -> None:
     one = Snapshot(services={"store": ServiceState(service="store", status=Status.UP)})
     text = notices.rejected(catalogue, admit(catalogue, one), one, NOW, 5000).text
     assert text.startswith("It is not known whether Auth works, and we cannot connect you without it.")
+
+
+def test_a_cause_that_is_not_announced_is_named_nowhere() -> None:
+    """With degradation off an optional service is nobody's business, also at the root of what users meet."""
+    catalogue = Catalogue(
+        services={
+            "auth": Service(name="auth", title="Sign-in", depends_on=("vault",)),
+            "vault": Service(name="vault", title="Hidden vault", criticality=Criticality.OPTIONAL),
+        },
+        degradation=False,
+    )
+    down = Snapshot(
+        position=Position("e", 2),
+        services={name: ServiceState(service=name, status=Status.DOWN) for name in catalogue.services},
+    )
+    admission = admit(catalogue, down)
+    assert admission.causes == ("vault",)
+    said = [
+        notices.rejected(catalogue, admission, down, NOW, 5000).text,
+        notices.blocked(catalogue, admission, down, NOW),
+        notices.closing_reason(catalogue, admission, down, NOW),
+        notices.notice(catalogue, Snapshot(), down, EventKind.DOWN, "auth", NOW).text,
+    ]
+    assert all("Sign-in" in text and "vault" not in text.lower() for text in said), said
