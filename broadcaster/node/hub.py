@@ -23,9 +23,9 @@ from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.answers import Farewells, Rejections
 from broadcaster.node.audience import EVERYTHING, Audience, Audiences
 from broadcaster.node.connection import Connection
+from broadcaster.node.counts import NodeCounts
 from broadcaster.node.crowd import Address, Crowd, Room
 from broadcaster.node.frames import PING, close_frame, text_frame
-from broadcaster.node.metrics import NodeCounts
 from broadcaster.protocol import closing, notices
 from broadcaster.protocol.closing import Closing
 from broadcaster.protocol.messages import Message

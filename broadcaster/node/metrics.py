@@ -1,10 +1,9 @@
-"""What the node counts: plain integers on the hot paths, turned into Prometheus metrics when scraped."""
+"""What a node counts, as Prometheus metrics, made when somebody scrapes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,22 +11,8 @@ from prometheus_client.registry import Collector
 
 from broadcaster.domain.model import FeedState, PlanKind, Status
 from broadcaster.manager.manager import ServiceAvailabilityManager
-
-if TYPE_CHECKING:
-    from broadcaster.node.hub import Hub
-
-
-class NodeCounts:
-    """Counts since the start. Single-threaded: only the event loop changes them."""
-
-    __slots__ = ("closed", "handshakes", "messages", "refused", "resumed")
-
-    def __init__(self) -> None:
-        self.handshakes: Counter[str] = Counter()  # by verdict
-        self.refused: Counter[int] = Counter()  # by HTTP status
-        self.closed: Counter[str] = Counter()  # by the closing's name
-        self.messages: Counter[str] = Counter()  # frames handed to transports, by message type
-        self.resumed = 0  # slow clients put back on the fan-out
+from broadcaster.node.counts import NodeCounts
+from broadcaster.node.hub import Hub
 
 
 class NodeCollector(Collector):

@@ -21,9 +21,10 @@ from broadcaster.config.reload import SettingsFile
 from broadcaster.config.settings import NodeSettings, Settings
 from broadcaster.domain.errors import StartupError
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.counts import NodeCounts
 from broadcaster.node.crowd import SPARE, Crowd
 from broadcaster.node.hub import TICK_SECONDS, Hub
-from broadcaster.node.metrics import NodeCollector, NodeCounts, registry_for
+from broadcaster.node.metrics import NodeCollector, registry_for
 from broadcaster.node.routes import make_app
 from broadcaster.node.siblings import Siblings
 from broadcaster.node.upgrade import Doorway

@@ -18,10 +18,10 @@ from uvicorn.server import ServerState
 
 from broadcaster.config.settings import NodeSettings
 from broadcaster.node.audience import EVERYTHING
+from broadcaster.node.counts import NodeCounts
 from broadcaster.node.crowd import Address, Crowd, Room
 from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_MANY, TOO_MANY_OF_YOU, TOO_SLOW, Refusal, answer, asked
 from broadcaster.node.hub import Hub
-from broadcaster.node.metrics import NodeCounts
 
 log = structlog.get_logger()
 

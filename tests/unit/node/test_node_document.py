@@ -11,9 +11,10 @@ import msgspec
 from broadcaster.config.durations import format_duration
 from broadcaster.config.settings import Duration, NodeSettings
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.counts import NodeCounts
 from broadcaster.node.crowd import Crowd
 from broadcaster.node.hub import Hub
-from broadcaster.node.metrics import NodeCollector, NodeCounts
+from broadcaster.node.metrics import NodeCollector
 from broadcaster.store.memory import MemoryStore
 from scripts.benching.application import settings
 
