@@ -22,8 +22,6 @@ def dependencies(manager: ServiceAvailabilityManager, now: float, *, internal: b
     checks = {}
     worst = "pass" if manager.feed_state is FeedState.LIVE else "warn"
     for name, service in manager.catalogue.services.items():
-        if not internal and not manager.catalogue.is_announced(name):
-            continue
         state = manager.state(name)
         check: dict[str, Any] = {
             "componentId": name,
