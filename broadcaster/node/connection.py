@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_MESSAGE_BYTES = 4096
 """What a client may say in one message. It has nothing to say that is longer."""
 
+UNASKED = 0
+"""Stands for a descriptor until the first news: asking for it is dear for a handshake. No client has this one."""
+
 _EMPTY_PONG = b"\x8a\x80"
 _CLOSE = 0x88
 
@@ -39,7 +42,9 @@ def write_all(connections: Sequence[Connection], frame: bytes) -> None:
     size, write = len(frame), os.write
     for connection in connections:
         transport, descriptor = connection.transport, connection.descriptor
-        if descriptor is None or transport.get_write_buffer_size():
+        if not descriptor or transport.get_write_buffer_size():
+            if descriptor == UNASKED:
+                connection.descriptor = transport.get_extra_info("socket").fileno()
             transport.write(frame)
             continue
         try:
@@ -70,7 +75,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.address = address
         self.audience = audience
-        self.descriptor = transport.get_extra_info("socket").fileno() if is_plain else None
+        self.descriptor = UNASKED if is_plain else None
         self.protocol: ServerProtocol | None = None
         self.answered = True  # anything was received since the last ping
         self.text: codecs.IncrementalDecoder | None = None  # of the text message that is being received
