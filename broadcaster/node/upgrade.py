@@ -7,8 +7,9 @@ transport either to the hub's ``Connection`` or, with the bytes replayed, to uvi
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import httptools
 import structlog
@@ -23,7 +24,12 @@ from broadcaster.node.crowd import Address, Crowd, Room
 from broadcaster.node.handshake import GARBAGE, TOO_LARGE, TOO_MANY, TOO_MANY_OF_YOU, TOO_SLOW, Refusal, answer, asked
 from broadcaster.node.hub import Hub
 
+T = TypeVar("T")
+
 log = structlog.get_logger()
+
+LINGERING = 2.0
+"""Seconds in which a refused client may read why, and go on with what it was sending."""
 
 
 class Doorway:
@@ -38,6 +44,7 @@ class Doorway:
         self.crowd = crowd
         self.paths = paths
         self.waiting: dict[FirstRequest | Http, float] = {}  # -> loop time by which the request must be there
+        self._lingering: dict[asyncio.Transport, float] = {}  # -> loop time by which the client must have closed
         self._logged: set[Refusal] = set()  # since the last tick: one line for a flood
         self._loop = asyncio.get_running_loop()
 
@@ -55,16 +62,18 @@ class Doorway:
         self.waiting[request] = self._loop.time() + self.settings.handshake_timeout
 
     def tick(self) -> None:
-        """Ends requests that do not arrive. They wait in order of their deadlines."""
+        """Ends requests that do not arrive, and refused clients that do not go."""
         self._logged.clear()
         now = self._loop.time()
-        overdue = []
-        for request, deadline in self.waiting.items():
-            if deadline > now:
-                break
-            overdue.append(request)
-        for request in overdue:
+        for request in _overdue(self.waiting, now):
             request.refuse(TOO_SLOW)
+        for transport in _overdue(self._lingering, now):
+            self.gone(transport)
+            transport.close()
+
+    def gone(self, transport: asyncio.Transport) -> None:
+        """The connection is lost, or about to be."""
+        self._lingering.pop(transport, None)
 
     def upgrade(
         self,
@@ -100,6 +109,12 @@ class Doorway:
         return None
 
     def refuse(self, transport: asyncio.Transport, refusal: Refusal) -> None:
+        """Answers, and closes as soon as the client has, or after ``LINGERING``.
+
+        Closed at once, bytes that are still on their way would be answered with a reset, and a client that meets a
+        reset may never read the answer (RFC 9112, section 9.6). Where there are too many connections already, none
+        of them lingers. The caller drops what still arrives.
+        """
         self.counts.refused[refusal.status] += 1
         if refusal not in self._logged:
             peer = transport.get_extra_info("peername")
@@ -108,7 +123,11 @@ class Doorway:
             self._logged.add(refusal)
         if not transport.is_closing():
             transport.write(refusal.response())
-            transport.close()
+            if refusal is TOO_MANY or not transport.can_write_eof():
+                transport.close()
+            else:
+                transport.write_eof()
+                self._lingering[transport] = self._loop.time() + LINGERING
 
 
 class FirstRequest(asyncio.Protocol):
@@ -141,17 +160,17 @@ class FirstRequest(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._door.waiting.pop(self, None)
+        self._door.gone(self._transport)
         self._door.crowd.leave(self._address)
 
     def eof_received(self) -> None:
         """The transport closes by itself."""
 
     def data_received(self, data: bytes) -> None:
-        before = len(self._data)
-        self._data = self._data + data if before else data
-        rest: bytes | None = None
         if self._parser is None:
-            return  # refused already; the transport is closing
+            return  # refused already
+        self._data = self._data + data if self._data else data
+        rest: bytes | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -234,8 +253,11 @@ class Http(HttpToolsProtocol):
         self._address = address
         self._is_in_head = False
         self._head_bytes = 0
+        self._is_refused = False
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         super().data_received(data)
         if self._is_in_head:
             self._head_bytes += len(data)
@@ -257,10 +279,12 @@ class Http(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.waiting.pop(self, None)
+        self._door.gone(self.transport)
         self._door.crowd.leave(self._address)
         super().connection_lost(exc)
 
     def refuse(self, refusal: Refusal) -> None:
+        self._is_refused = True
         self._door.waiting.pop(self, None)
         self._door.refuse(self.transport, refusal)
 
@@ -283,4 +307,9 @@ class Http(HttpToolsProtocol):
             b"",
         )
         if refusal is not None:
-            self._door.refuse(self.transport, refusal)
+            self.refuse(refusal)
+
+
+def _overdue(deadlines: dict[T, float], now: float) -> list[T]:
+    """The first of them, which are kept in order of their deadlines."""
+    return list(itertools.takewhile(lambda each: deadlines[each] <= now, deadlines))

@@ -74,6 +74,26 @@ async def test_a_request_that_is_no_handshake_gets_a_clear_http_error(stack: Sta
     assert stack.nodes[0].log.count("request_refused") == 1
 
 
+@pytest.mark.parametrize("first", [b"", b"GET /livez HTTP/1.1\r\nHost: node\r\n\r\n"], ids=["first", "second"])
+async def test_a_client_that_is_still_sending_reads_why_it_was_refused(stack: Stack, first: bytes) -> None:
+    """What arrives after the answer is dropped, not answered with a reset, until the client or the node closes."""
+    node = stack.nodes[0]
+    async with unharmed(stack):
+        reader, writer = await asyncio.open_connection(LOOPBACK, node.port)
+        async with asyncio.timeout(DEADLINE):
+            if first:
+                writer.write(first)
+                await reader.readuntil(b"ok\n")
+            writer.write(b"GET /ws HTTP/1.1\r\nX: " + b"x" * 40_000)
+            await until(lambda: node.log.count("request_refused") == 1, "the node refuses")
+            for _ in range(20):
+                writer.write(b"x" * 1000)
+                await writer.drain()
+                await asyncio.sleep(0)
+            assert b"HTTP/1.1 431 " in await reader.read()
+        writer.close()
+
+
 async def test_a_request_that_does_not_come_is_ended(stack: Stack) -> None:
     """Half a handshake, or nothing at all: 408 after the deadline."""
     async with unharmed(stack):
