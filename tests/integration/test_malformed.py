@@ -6,9 +6,9 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.support.clients import handshake
 from tests.support.ports import LOOPBACK
@@ -29,9 +29,14 @@ REFUSED = [
 ]
 
 
-@pytest.fixture
-async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
-    async with run_stack(tmp_path, services=("auth",), changes={"node": {"handshake_timeout": "1s"}}) as running:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """One for all: none of these tests leaves a mark on it."""
+    folder = tmp_path_factory.mktemp("malformed")
+    async with run_stack(folder, services=("auth",), changes={"node": {"handshake_timeout": "1s"}}) as running:
         yield running
 
 
@@ -67,17 +72,20 @@ async def send(node: Program, data: bytes) -> bytes:
 @pytest.mark.parametrize(("data", "status"), REFUSED)
 async def test_a_request_that_is_no_handshake_gets_a_clear_http_error(stack: Stack, data: bytes, status: int) -> None:
     """Status and a sentence, the connection closed, one line in the log."""
+    node = stack.nodes[0]
+    before = node.log.count("request_refused")
     async with unharmed(stack):
-        answer = await send(stack.nodes[0], data)
+        answer = await send(node, data)
         assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
         assert answer.partition(b"\r\n\r\n")[2].strip()
-    assert stack.nodes[0].log.count("request_refused") == 1
+    assert node.log.count("request_refused") == before + 1
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /livez HTTP/1.1\r\nHost: node\r\n\r\n"], ids=["first", "second"])
 async def test_a_client_that_is_still_sending_reads_why_it_was_refused(stack: Stack, first: bytes) -> None:
     """What arrives after the answer is dropped, not answered with a reset, until the client or the node closes."""
     node = stack.nodes[0]
+    before = node.log.count("request_refused")
     async with unharmed(stack):
         reader, writer = await asyncio.open_connection(LOOPBACK, node.port)
         async with asyncio.timeout(DEADLINE):
@@ -85,7 +93,7 @@ async def test_a_client_that_is_still_sending_reads_why_it_was_refused(stack: St
                 writer.write(first)
                 await reader.readuntil(b"ok\n")
             writer.write(b"GET /ws HTTP/1.1\r\nX: " + b"x" * 40_000)
-            await until(lambda: node.log.count("request_refused") == 1, "the node refuses")
+            await until(lambda: node.log.count("request_refused") == before + 1, "the node refuses")
             for _ in range(20):
                 writer.write(b"x" * 1000)
                 await writer.drain()
