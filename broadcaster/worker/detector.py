@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, stop_af
 from broadcaster.config.settings import ServiceSettings
 from broadcaster.domain.detection import Decision, DetectorState, decide
 from broadcaster.domain.model import Observation, Outcome, Status
-from broadcaster.domain.pacing import SPREAD, next_wait, observation_limit
+from broadcaster.domain.pacing import SPREAD, next_wait, observation_limit, soonest
 from broadcaster.probes.base import Probe
 from broadcaster.worker.throttle import Throttle, target_host
 
@@ -58,6 +58,7 @@ class Detector:
         self._policy = settings.policy
         self._pace = settings.pace
         self._nudged = asyncio.Event()
+        self._is_felt = False  # users of the service reported that it fails, and no good answer came since
         self.state = state
 
     def __repr__(self) -> str:
@@ -74,8 +75,12 @@ class Detector:
         self.state = DetectorState(status=status)
         self.nudge()
 
-    def nudge(self) -> None:
-        """Looks again soon: somebody has seen something. An observation under way is enough of an answer."""
+    def nudge(self, *, is_felt: bool = False) -> None:
+        """Looks again soon: somebody has seen something; with ``is_felt`` users of the service saw it fail.
+
+        An observation under way began before that: if it goes well, another follows.
+        """
+        self._is_felt = self._is_felt or is_felt
         self._nudged.set()
 
     async def run(self) -> None:
@@ -87,8 +92,11 @@ class Detector:
             async with self._throttle.turn(self._host):
                 started = loop.time()
                 self._on_start(started - due)
+                self._nudged.clear()
                 await self.step()
-            wait = next_wait(self.state, self._pace) * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
+            if not (self.state.is_undecided or self._nudged.is_set()):
+                self._is_felt = False
+            wait = next_wait(self.state, self._pace, is_felt=self._is_felt) * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
             due = max(started + wait, loop.time())
 
     async def step(self) -> None:
@@ -100,26 +108,29 @@ class Detector:
             self._on_decision(decision)
 
     async def _until(self, due: float) -> None:
-        """Waits until ``due`` (loop time), or until nudged but then no shorter than the fast interval."""
+        """Waits until ``due`` (loop time), or until nudged but then no shorter than the fast interval, or a quarter of
+        it for what users feel."""
         loop = asyncio.get_running_loop()
-        self._nudged.clear()
-        earliest = loop.time() + self._pace.fast_interval
+        began = loop.time()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due):
                 await self._nudged.wait()
+        earliest = began + (soonest(self._pace) if self._is_felt else self._pace.fast_interval)
         if loop.time() < due:
             await asyncio.sleep(max(0.0, min(due, earliest) - loop.time()))
 
     async def _observe(self) -> Observation:
         """One observation: an attempt that failed by what may be chance is repeated while there is time.
 
-        A failure that is there again at once needs no repetition, and neither has a service that is known to be down.
+        A failure that is there again at once needs no repetition, one that users see has been repeated by them, and a
+        service that is known to be down has nothing to lose.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + observation_limit(self.state, self._pace)
         observation = await self._probe.observe(ends - loop.time())
         left = ends - loop.time()
-        if not self._retries or self.state.status is Status.DOWN or left < LEAST_ATTEMPT or not _may_pass(observation):
+        is_known = self.state.status is Status.DOWN or self._is_felt
+        if not self._retries or is_known or left < LEAST_ATTEMPT or not _may_pass(observation):
             return observation
         first, most = RETRY_WAIT
         retrying = AsyncRetrying(

@@ -271,12 +271,17 @@ class Worker:
             each.detector.nudge()
 
     def _look_into(self, service: str) -> bool:
-        """Looks at a service that somebody saw fail; False where it is not this worker's, or the failure no news."""
+        """Looks at a service that users saw fail; False where it is not this worker's, or the failure no news.
+
+        One that was seen to fail here already is confirmed the sooner for it.
+        """
         watched = self._watches.get(service)
-        if watched is None or watched.detector.state.status is Status.DOWN or watched.detector.state.is_undecided:
+        if watched is None or watched.detector.state.status is Status.DOWN:
             return False
-        watched.detector.nudge()
-        return True
+        state = watched.detector.state
+        if not state.is_undecided or state.failed:
+            watched.detector.nudge(is_felt=True)
+        return not state.is_undecided
 
     def _cut_off(self) -> None:
         self._leases.be_blind(True)

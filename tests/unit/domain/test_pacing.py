@@ -40,6 +40,12 @@ def test_a_failure_that_may_be_chance_gets_more_time() -> None:
     assert waits("gffg", Category.RESET) == [30, 1, 2, 30]
 
 
+def test_what_users_feel_is_confirmed_within_a_fast_interval() -> None:
+    """They are a second witness of a failure that may be chance; a good answer, or a slow one, is no failure."""
+    states = after("gffgi", Category.RESET)
+    assert [next_wait(state, PACE, is_felt=True) for state in states] == [30, 0.25, 0.25, 30, 1]
+
+
 def test_recovery_is_confirmed_at_the_fast_interval() -> None:
     """One good answer of a service that is down: the next look comes soon."""
     assert waits("fffg") == [1, 2, 30, 1]
