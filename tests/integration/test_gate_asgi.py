@@ -187,6 +187,8 @@ async def test_health_pages(application: Application) -> None:
     summary = await application.get("/health")
     assert (summary.status_code, summary.json()["status"]) == (200, "pass")
     assert "checks" not in summary.json()
+    assert summary.json()["stale"] is False
+    assert 0 <= summary.json()["age_seconds"] < 60
     await application.become("auth", Status.DOWN)
     assert ((await application.get("/health")).status_code, (await application.get("/livez")).status_code) == (503, 200)
     public = (await application.get("/health/dependencies")).json()["checks"]["auth:availability"][0]

@@ -2,5 +2,6 @@
 
 from broadcaster.integrations.asgi.gate import ServiceGate
 from broadcaster.integrations.asgi.health import health_routes
+from broadcaster.integrations.asgi.lifespan import lifespan
 
-__all__ = ["ServiceGate", "health_routes"]
+__all__ = ["ServiceGate", "health_routes", "lifespan"]

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from broadcaster.domain.admission import Verdict
+from broadcaster.integrations.judging import Paths, Requires
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.manager.refusals import Refusal
 from broadcaster.protocol.messages import SUBPROTOCOL
@@ -21,8 +22,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-Requires = Sequence[str] | None
 
 STATE = "availability"
 """Where the application finds the ``Admission`` of a request that passed: ``scope["state"]``."""
@@ -51,33 +50,24 @@ class ServiceGate:
         deny: bool = False,
         user: Callable[[Scope], str | None] = lambda scope: None,
     ) -> None:
-        for requires in paths.values():
-            manager.expect(*(requires or ()))
         self._app = app
         self._manager = manager
-        self._paths = dict(sorted(paths.items(), key=lambda item: len(item[0]), reverse=True))  # the longest first
+        self._paths = Paths(manager, paths)
         self._deny = deny
         self._user = user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = self._gated(scope["path"]) if scope["type"] in ("http", "websocket") else None
-        if path is None:
+        is_request = scope["type"] in ("http", "websocket")
+        admission = self._paths.judge(scope["path"], lambda: self._user(scope)) if is_request else None
+        if admission is None:
             await self._app(scope, receive, send)
-            return
-        requires = self._paths[path]
-        if requires is not None:  # one that left the settings since is missed by nobody
-            requires = [name for name in requires if name in self._manager.catalogue.services]
-        admission = self._manager.admit(requires=requires, user=self._user(scope))
-        if admission.verdict is not Verdict.REJECT:
+        elif admission.verdict is not Verdict.REJECT:
             scope.setdefault("state", {})[STATE] = admission
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await refuse_http(self._manager.refuse(admission), send)
         else:
             await refuse_websocket(self._manager.refuse(admission), scope, receive, send, deny=self._deny)
-
-    def _gated(self, path: str) -> str | None:
-        return next((each for each in self._paths if _is_below(path, each)), None)
 
 
 async def refuse_websocket(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, deny: bool = False) -> None:
@@ -89,8 +79,13 @@ async def refuse_websocket(refusal: Refusal, scope: Scope, receive: Receive, sen
         return
     with contextlib.suppress(OSError):  # it went away while it was told
         await send({"type": "websocket.accept", "subprotocol": _subprotocol(scope.get("subprotocols", ()))})
-        await send({"type": "websocket.send", "text": refusal.text})
-        await send({"type": "websocket.close", "code": refusal.closing.code, "reason": refusal.closing.reason})
+        await end_websocket(refusal, send)
+
+
+async def end_websocket(refusal: Refusal, send: Send) -> None:
+    """Tells a WebSocket that was accepted why it ends. Raises what ``send`` does for one that is gone (OSError)."""
+    await send({"type": "websocket.send", "text": refusal.text})
+    await send({"type": "websocket.close", "code": refusal.closing.code, "reason": refusal.closing.reason})
 
 
 async def refuse_http(refusal: Refusal, send: Send) -> None:
@@ -108,10 +103,6 @@ async def _respond(refusal: Refusal, send: Send, kind: str) -> None:
     ]
     await send({"type": f"{kind}.start", "status": 503, "headers": headers})
     await send({"type": f"{kind}.body", "body": body})
-
-
-def _is_below(path: str, above: str) -> bool:
-    return path == above or path.startswith(above if above.endswith("/") else f"{above}/")
 
 
 def _subprotocol(offered: Sequence[str]) -> str | None:
