@@ -10,7 +10,6 @@ import msgspec
 from cyclopts import Parameter
 
 from broadcaster.cli.config import slow_detection
-from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, OutputFormat, ServiceNames, find_settings, selected
 from broadcaster.cli.output import OUTCOME_COLOURS, Cell, milliseconds, put, put_json, say, table, wants_colour
 from broadcaster.config.durations import format_duration
@@ -18,6 +17,7 @@ from broadcaster.config.settings import ServiceSettings, Settings
 from broadcaster.domain.detection import judge
 from broadcaster.domain.model import Category, Criticality, Observation, Outcome
 from broadcaster.domain.pacing import worst_case
+from broadcaster.logs import configure_logging
 from broadcaster.probes.registry import make_probe
 
 ALL_WELL, DEGRADED, DOWN = 0, 3, 4

@@ -14,7 +14,6 @@ from typing import Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
-from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import (
     ConfigPath,
     OutputFormat,
@@ -29,6 +28,7 @@ from broadcaster.config.settings import Settings
 from broadcaster.domain.errors import PlanError
 from broadcaster.domain.model import Plan, PlanKind, Snapshot, Status
 from broadcaster.domain.plans import PlanStep, add, advanced, end
+from broadcaster.logs import configure_logging
 from broadcaster.protocol.messages import timestamp
 from broadcaster.store.planning import change_plans
 from broadcaster.store.redis import RedisStore

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, LogLevel, RedisUrl, find_redis, find_settings_file
 from broadcaster.cli.running import run_fast
+from broadcaster.logs import configure_logging
 
 
 def probe(

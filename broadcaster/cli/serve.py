@@ -10,9 +10,9 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, LogLevel, RedisUrl, config_path, find_redis, find_settings_file
 from broadcaster.cli.running import run_fast
+from broadcaster.logs import configure_logging
 
 GRACE = 5.0
 """Seconds that a process has for its end beside the time that draining takes."""

@@ -10,7 +10,6 @@ from typing import Literal
 
 import msgspec
 
-from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import ConfigPath, OutputFormat, RedisUrl, find_redis, find_settings
 from broadcaster.cli.output import (
     STATUS_COLOURS,
@@ -28,6 +27,7 @@ from broadcaster.config.settings import Settings
 from broadcaster.domain.freshness import Carrier, effective
 from broadcaster.domain.model import Category, Criticality, FeedState, Plan, PlanKind, Position, ServiceState, Status
 from broadcaster.domain.quorum import Vote, disagreement
+from broadcaster.logs import configure_logging
 from broadcaster.manager.attendance import PRESENT_SECONDS
 from broadcaster.store.base import Attendance, Reading
 from broadcaster.store.redis import RedisStore

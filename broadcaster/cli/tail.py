@@ -13,7 +13,6 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from broadcaster.cli.logs import configure_logging
 from broadcaster.cli.options import (
     ConfigPath,
     OutputFormat,
@@ -42,6 +41,7 @@ from broadcaster.domain.model import (
     Status,
     Transition,
 )
+from broadcaster.logs import configure_logging
 from broadcaster.protocol.messages import timestamp
 from broadcaster.store.feed import Feed, Replaced, Replanned, StateChanged, Transitioned, Update
 from broadcaster.store.redis import RedisStore

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from importlib.resources import as_file, files
@@ -22,10 +23,21 @@ from broadcaster.cli.supervisor import Child, Supervisor
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import Settings
 from broadcaster.node.server import listen
+from broadcaster.sample.postgres import public_folder
 from broadcaster.store.embedded import EmbeddedRedis, free_port
 
-SAMPLES = {"backend": 8000, "auth": 8081, "analytics": 8090, "assistant": 8091}
-"""The sample services and the ports they get if these are free."""
+SAMPLES = {
+    "postgres": 5432,
+    "clickhouse": 8123,
+    "auth": 8081,
+    "analytics": 8090,
+    "assistant": 8091,
+    "spare": 8092,
+    "backend": 8000,
+}
+"""The sample's parts, those that others stand on first, and the ports they get if these are free."""
+
+WITH_DATA = ("postgres", "clickhouse")
 
 READY_SECONDS = 30.0
 QUIET_EVENTS = frozenset({"transition", "feed_state"})
@@ -73,8 +85,11 @@ async def up(
             settings = load_settings(path, env)
             where = (host or settings.node.host, settings.node.port if port is None else port)
             listen(*where).close()  # says at once what the node's process could only say in its log
+            samples = []
+            if config is None:
+                data = stack.enter_context(_data_folder())
+                samples = [_sample(name, env, data) for name in SAMPLES]
             stack.push_async_callback(supervisor.stop)
-            samples = [] if config else [_sample(name, env) for name in SAMPLES]
             for child in [*samples, *_processes(path, env, where)]:
                 supervisor.start(child)
             ready = asyncio.create_task(_wait_ready(supervisor, settings, where))
@@ -98,9 +113,21 @@ def _processes(path: Path, env: Mapping[str, str], where: tuple[str, int]) -> li
     ]
 
 
-def _sample(name: str, env: Mapping[str, str]) -> Child:
-    port = env[f"SAMPLE_{name.upper()}_PORT"]
-    return Child(name, [sys.executable, "-m", "broadcaster.sample", name, "--port", port], env, restart=False)
+def _sample(name: str, env: Mapping[str, str], data: Path) -> Child:
+    command = [sys.executable, "-m", "broadcaster.sample", name, "--port", env[f"SAMPLE_{name.upper()}_PORT"]]
+    if name in WITH_DATA:
+        command += ["--data", str(data / name)]
+    return Child(name, command, env, restart=False)
+
+
+@contextlib.contextmanager
+def _data_folder() -> Iterator[Path]:
+    """Where the sample's databases are as long as it runs."""
+    with tempfile.TemporaryDirectory(
+        prefix="broadcaster-sample-", dir=public_folder(), ignore_cleanup_errors=True
+    ) as folder:
+        os.chmod(folder, 0o755)  # noqa: S103 - another user may have to reach what is in it; nothing secret is
+        yield Path(folder)
 
 
 async def _wait_ready(supervisor: Supervisor, settings: Settings, where: tuple[str, int]) -> list[str]:
@@ -145,10 +172,17 @@ def _print_where_to_look(
     console.print(f"  as a user    ws://{where[0]}:{where[1]}/ws", soft_wrap=True)
     victims = {child.name: child for child in samples}
     if victims:
+        chat = victims["backend"].env["SAMPLE_BACKEND_PORT"]
+        console.print(
+            f"  chat         {Path(sys.executable)} -m broadcaster.sample user YOUR-NAME --port {chat}", soft_wrap=True
+        )
         console.print("\n[bold]Try it:[/] kill a service, and watch the page and the events.")
         console.print(f"  optional     kill {victims['analytics'].pid}     (analytics: users go on with less)")
         console.print(f"  critical     kill {victims['auth'].pid}     (auth: new handshakes are refused, with reasons)")
         console.print(f"  and back     {victims['auth'].command_line} &", soft_wrap=True)
+        knob = f"http://127.0.0.1:{victims['assistant'].env['SAMPLE_ASSISTANT_PORT']}/control"
+        slow = """-X PUT -H 'Authorization: Bearer sample-key' -d '{"mode": "slow"}'"""
+        console.print(f"  slow model   curl {slow} {knob}     (also: broken, hang, ok)", soft_wrap=True)
     console.print("\nCtrl-C ends everything that was started here.\n", style="dim")
 
 

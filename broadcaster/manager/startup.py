@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import structlog
@@ -70,10 +70,12 @@ NO_CONNECTOR = (
 async def wait_for_dependencies(
     settings: Settings,
     *,
+    requires: Sequence[str] | None = None,
     env: Mapping[str, str] = os.environ,
     make_probe: Callable[[str, ServiceSettings], Probe] = make_probe,
 ) -> None:
-    """Returns when every critical service, and those of ``startup.also``, has served once, however slowly.
+    """Returns when every service of ``requires`` (None: every critical one, and those of ``startup.also``) has served
+    once, however slowly.
 
     All are looked at side by side, each until its deadline: ``startup.database_timeout`` for databases, else
     ``startup.service_timeout``. Raises DependenciesUnmet with every one that did not. Cancelling it leaves nothing
@@ -82,7 +84,7 @@ async def wait_for_dependencies(
     waiting = {
         name: each
         for name, each in settings.services.items()
-        if each.criticality is Criticality.CRITICAL or name in settings.startup.also
+        if (name in requires if requires is not None else _is_needed(name, each, settings))
     }
     if not waiting:
         return
@@ -139,6 +141,10 @@ async def _wait(
             await asyncio.sleep(min(settings.startup.interval, max(0.0, ends - loop.time())))
     finally:
         await probe.aclose()
+
+
+def _is_needed(name: str, service: ServiceSettings, settings: Settings) -> bool:
+    return service.criticality is Criticality.CRITICAL or name in settings.startup.also
 
 
 async def _tell(waiting: Mapping[str, ServiceSettings], last: Mapping[str, Observation]) -> None:

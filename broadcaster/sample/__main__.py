@@ -1,45 +1,80 @@
-"""One sample service as a process: ``python -m broadcaster.sample NAME --port N``."""
+"""One part of the sample as a process: ``python -m broadcaster.sample NAME --port N``; or a user of its chat in a
+terminal: ``python -m broadcaster.sample user NAME --port N``."""
 
 from __future__ import annotations
 
 import argparse
-import time
+import asyncio
+import sys
+from importlib.resources import as_file, files
+from pathlib import Path
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-NAMES = ("backend", "auth", "analytics", "assistant")
-ASSISTANT_KEY = "sample-key"
+from broadcaster.domain.errors import BroadcasterError
+from broadcaster.logs import configure_logging
+from broadcaster.sample.user import chat
 
-
-def make_service(name: str) -> Starlette:
-    """``/health`` for every service; the assistant also answers ``/v1/models`` to those who have the key."""
-    started = time.time()
-
-    async def health(request: Request) -> JSONResponse:
-        return JSONResponse({"service": name, "status": "ok", "uptime_seconds": round(time.time() - started, 1)})
-
-    async def models(request: Request) -> JSONResponse:
-        if request.headers.get("authorization") != f"Bearer {ASSISTANT_KEY}":
-            return JSONResponse({"error": {"message": "invalid key", "type": "invalid_request_error"}}, 401)
-        return JSONResponse({"object": "list", "data": [{"id": "sample-model", "object": "model"}]})
-
-    routes = [Route("/health", health)]
-    if name == "assistant":
-        routes.append(Route("/v1/models", models))
-    return Starlette(routes=routes)
+NAMES = ("backend", "auth", "postgres", "analytics", "clickhouse", "assistant", "spare")
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m broadcaster.sample", description=__doc__)
-    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("name", choices=(*NAMES, "user"))
+    parser.add_argument("who", nargs="?", default="you", help="the user's name")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--data", type=Path, default=Path("sample-data"), help="of postgres and clickhouse")
+    parser.add_argument("--config", type=Path, help="of the backend (default: the sample's own)")
     arguments = parser.parse_args()
-    uvicorn.run(make_service(arguments.name), host="127.0.0.1", port=arguments.port, log_level="warning")
+    configure_logging("info")
+    try:
+        if arguments.name == "user":
+            asyncio.run(chat(arguments.who, arguments.port))
+            return 0
+        run(arguments.name, arguments.port, arguments.data, arguments.config)
+    except BroadcasterError as error:
+        print(f"{arguments.name}: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def run(name: str, port: int, data: Path, config: Path | None) -> None:
+    """Runs until it is ended. Raises BroadcasterError where it cannot start."""
+    match name:
+        case "postgres":
+            from broadcaster.sample import postgres
+
+            postgres.become_server(port, data.absolute())
+        case "clickhouse":
+            from broadcaster.sample import clickhouse
+
+            if program := clickhouse.find_program():
+                clickhouse.become_server(program, port, data.absolute())
+            serve(clickhouse.make_stand_in(), port)
+        case "backend":
+            from broadcaster.sample.chat.app import make_app
+
+            with as_file(files("broadcaster.sample").joinpath("services.yaml")) as sample:
+                serve(make_app(config or sample), port)
+        case "auth":
+            from broadcaster.sample import auth
+
+            serve(auth.make_app(), port)
+        case "analytics":
+            from broadcaster.sample import analytics
+
+            serve(analytics.make_app(), port)
+        case _:
+            from broadcaster.sample import assistant
+
+            serve(assistant.make_app(name), port)
+
+
+def serve(application: object, port: int) -> None:
+    uvicorn.run(application, host="127.0.0.1", port=port, log_config=None, access_log=False)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ from typing import IO
 from broadcaster.domain.errors import StartupError
 
 _PR_SET_PDEATHSIG = 1
+_PR_GET_PDEATHSIG = 2
 
 
 def spawn(
@@ -69,6 +70,14 @@ async def wait(child: subprocess.Popen[bytes]) -> int:
     while (status := child.poll()) is None:  # noqa: ASYNC110 - the kernel has no event for it that asyncio knows
         await asyncio.sleep(0.02)
     return status
+
+
+def stay_tied() -> Callable[[], None]:
+    """What a child of ours calls right after it became another user, which undoes the tie to us (prctl(2))."""
+    signal_number = ctypes.c_int(0)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_GET_PDEATHSIG, ctypes.byref(signal_number), 0, 0, 0)
+    return _die_with(os.getppid()) if signal_number.value else lambda: None
 
 
 def _die_with(parent: int) -> Callable[[], None]:

