@@ -1,0 +1,1 @@
+"""What ``scripts/rehearse.py`` is made of: the sample as processes, troubles for them, and users who count."""
