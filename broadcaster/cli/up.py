@@ -92,7 +92,8 @@ async def up(
             stack.push_async_callback(supervisor.stop)
             for child in [*samples, *_processes(path, env, where)]:
                 supervisor.start(child)
-            ready = asyncio.create_task(_wait_ready(supervisor, settings, where))
+            missing = ("unknown",) if config else ("unknown", "down")  # the sample's parts start, and will be up
+            ready = asyncio.create_task(_wait_ready(settings, where, missing))
             await asyncio.wait({ready, stopping.task}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
                 _print_where_to_look(console, where, given, path, config, samples, await ready)
@@ -130,8 +131,9 @@ def _data_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-async def _wait_ready(supervisor: Supervisor, settings: Settings, where: tuple[str, int]) -> list[str]:
-    """Waits until the node is ready and every service was seen; the names of those not seen in time."""
+async def _wait_ready(settings: Settings, where: tuple[str, int], missing: tuple[str, ...]) -> list[str]:
+    """Waits until the node is ready and no service's status is one of ``missing``; the names of those for which that
+    took too long."""
     unseen = list(settings.services)
     async with httpx.AsyncClient(base_url=_base_url(where), timeout=2, trust_env=False) as client:
         with contextlib.suppress(TimeoutError):
@@ -142,9 +144,7 @@ async def _wait_ready(supervisor: Supervisor, settings: Settings, where: tuple[s
                         checks = msgspec.json.decode((await client.get("/health/dependencies")).content)["checks"]
                         if ready.status_code == 200:
                             unseen = [
-                                check["componentId"]
-                                for [check] in checks.values()
-                                if check["observedValue"] == "unknown"
+                                check["componentId"] for [check] in checks.values() if check["observedValue"] in missing
                             ]
                     await asyncio.sleep(0.1)
     return unseen
@@ -165,7 +165,7 @@ def _print_where_to_look(
     console.print()
     console.print(f"[bold green]Watching.[/] The page is at [bold]{url}/[/]")
     if unseen:
-        console.print(f"[yellow]Not seen yet: {', '.join(unseen)}[/]")
+        console.print(f"[yellow]Not here yet: {', '.join(unseen)}[/]")
     console.print(f"\n  health       curl {url}/health/dependencies", soft_wrap=True)
     console.print(f"  table        {program} status {flags}", soft_wrap=True)
     console.print(f"  events       {program} tail {flags}", soft_wrap=True)

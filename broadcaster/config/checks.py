@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from broadcaster.config.durations import format_duration
-from broadcaster.config.settings import HttpProbe, ServiceSettings, Settings
+from broadcaster.config.settings import BreakerSettings, HttpProbe, ServiceSettings, Settings
 from broadcaster.config.tree import Inspection, Path, Place, closest
+from broadcaster.domain.breaker import BreakerPolicy
+from broadcaster.domain.errors import BreakerError
 from broadcaster.domain.model import Criticality
 
 
@@ -25,6 +27,7 @@ class Checker:
         names = [str(path[1]) for path in self._places if len(path) == 2 and path[0] == "services"]
         for name, service in services.items():
             self._check_service(("services", name), name, service, names)
+            self._check_breaker(("services", name, "breaker"), service.breaker, self._default_policy(settings))
         for name, feature in settings.features.items():
             path: Path = ("features", name)
             self._check_names((*path, "requires"), feature.requires, names)
@@ -39,6 +42,7 @@ class Checker:
             self._note(("worker", "lease_ttl"), "must be at least twice feed.heartbeat_interval, which renews leases")
         if settings.node.tls_key and not settings.node.tls_certificate:
             self._note(("node", "tls_key"), "has no certificate beside it", "name it in tls_certificate")
+        self._check_breaker(("breaker",), settings.breaker, BreakerPolicy())
         self._check_cycles(services, names)
 
     def _check_service(self, path: Path, name: str, service: ServiceSettings, names: list[str]) -> None:
@@ -56,6 +60,26 @@ class Checker:
             for index, status in enumerate(service.probe.expect_status):
                 if not re.fullmatch(r"[1-5](xx|[0-9]{2})", str(status)):
                     self._note((*where, index), "must be a status such as 200 or a class such as '2xx'")
+
+    def _check_breaker(self, path: Path, breaker: BreakerSettings, otherwise: BreakerPolicy) -> None:
+        """What the section, or a service, makes of the open times; what it left as it was is not its mistake."""
+        wait, longest = "wait_duration_in_open_state", "exponential_max_wait_duration_in_open_state"
+        opened = getattr(breaker, wait) or otherwise.wait_duration_in_open_state
+        most = getattr(breaker, longest) or otherwise.exponential_max_wait_duration_in_open_state
+        if opened <= most:
+            return
+        if (*path, longest) in self._places:
+            self._note((*path, longest), f"must not be below {wait} ({format_duration(opened)})")
+        elif (*path, wait) in self._places:
+            self._note((*path, wait), f"must not be above {longest} ({format_duration(most)})", "raise that as well")
+
+    @staticmethod
+    def _default_policy(settings: Settings) -> BreakerPolicy:
+        """What services have that say nothing else; the plan's where the section itself makes no sense."""
+        try:
+            return settings.breaker.policy()
+        except BreakerError:
+            return BreakerPolicy()
 
     def _check_names(self, path: Path, given: tuple[str, ...], names: list[str], *, indexed: bool = True) -> None:
         for index, name in enumerate(given):

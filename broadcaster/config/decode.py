@@ -161,7 +161,7 @@ class Decoder:
         return natural(scalar.text)
 
     def _scalar(self, node: Node, kind: inspect.Type, path: Path, extra: Mapping[str, Any]) -> Any:
-        expected = _expected(kind)
+        expected = str(extra["rule"]) if isinstance(kind, inspect.FloatType) and "rule" in extra else _expected(kind)
         if not isinstance(node, ScalarNode):
             return self._wrong(node, path, f"must be {expected}, is {named(node)}")
         if is_null(node):
@@ -262,7 +262,7 @@ def _convert(text: str, kind: inspect.Type) -> Any:
                 return UNREADABLE
             value = float(text)
             above = (kind.gt is None or value > kind.gt) and (kind.ge is None or value >= kind.ge)
-            within = above and (kind.le is None or value <= kind.le)
+            within = above and (kind.le is None or value <= kind.le) and (kind.lt is None or value < kind.lt)
             return value if within else UNREADABLE
         case inspect.BoolType():
             word = text.lower()
@@ -293,6 +293,10 @@ def _expected(kind: inspect.Type) -> str:
             return f"a whole number of at least {kind.ge}"
         case inspect.IntType():
             return f"a whole number from {kind.ge} to {kind.le}"
+        case inspect.FloatType(gt=None, le=None, lt=None):
+            return f"a number of at least {kind.ge:g}"
+        case inspect.FloatType(gt=None, le=None):
+            return f"a number from {kind.ge:g} up to, and not including, {kind.lt:g}"
         case inspect.FloatType(gt=None):
             return f"a number from {kind.ge:g} to {kind.le:g}"
         case inspect.FloatType(le=None):

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from broadcaster.domain.admission import Enforcement
+from broadcaster.domain.breaker import LARGEST, BreakerPolicy, SlidingWindowType
 from broadcaster.domain.detection import Policy
 from broadcaster.domain.model import Catalogue, Criticality, EventKind, Feature, Service
 from broadcaster.domain.pacing import Pace
@@ -52,6 +53,8 @@ PostgresUrl = Annotated[str, Meta(extra={"schemes": ("postgresql", "postgres")})
 HostPort = Annotated[str, Meta(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):[0-9]{1,5}$", extra={"rule": "host:port"})]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
+Calls = Annotated[int, Meta(ge=1, le=LARGEST)]
+Percentage = Annotated[float, Meta(ge=1, le=100, extra={"rule": "a percentage from 1 to 100 (half is 50)"})]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,6 +152,53 @@ class LlmApiProbe(Section, frozen=True, kw_only=True, tag_field="kind", tag="llm
 ProbeSettings = HttpProbe | PostgresProbe | RedisProbe | ClickHouseProbe | TcpProbe | WebSocketProbe | LlmApiProbe
 
 
+class BreakerSettings(Section, frozen=True, kw_only=True):
+    """When circuit breakers around an application's own calls open and close; names and behaviour are Resilience4j's.
+
+    What a service leaves out is as in the section ``breaker``; what that leaves out has the default given here. Rates
+    are percentages: a breaker opens at ``failure_rate_threshold`` (50) or ``slow_call_rate_threshold`` (80) of the
+    calls in its window; a call is slow above ``slow_call_duration_threshold`` (5s). ``sliding_window_type``
+    (time_based) says what ``sliding_window_size`` (30) is: seconds, or calls (count_based); fewer than
+    ``minimum_number_of_calls`` (20) are not judged. It is open for ``wait_duration_in_open_state`` (5s), then
+    ``permitted_number_of_calls_in_half_open_state`` (3) calls test the service; with
+    ``automatic_transition_from_open_to_half_open_enabled`` (false) that shows without a call. While tests fail the
+    open time grows by ``exponential_backoff_multiplier`` (2) to ``exponential_max_wait_duration_in_open_state`` (1m),
+    each longer or shorter by up to the part ``randomized_wait_factor`` (0.2). A test call that did not come back after
+    ``max_wait_duration_in_half_open_state`` (1m) leaves its place to another. For ``trust_announcement`` (5m) a
+    service that was announced down is believed to be, without a further word.
+    """
+
+    failure_rate_threshold: Percentage | None = None
+    slow_call_rate_threshold: Percentage | None = None
+    slow_call_duration_threshold: Duration | None = None
+    permitted_number_of_calls_in_half_open_state: Calls | None = None
+    sliding_window_type: SlidingWindowType | None = None
+    sliding_window_size: Calls | None = None
+    minimum_number_of_calls: Count | None = None
+    wait_duration_in_open_state: Duration | None = None
+    exponential_backoff_multiplier: Annotated[float, Meta(ge=1)] | None = None
+    exponential_max_wait_duration_in_open_state: Duration | None = None
+    randomized_wait_factor: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    automatic_transition_from_open_to_half_open_enabled: bool | None = None
+    max_wait_duration_in_half_open_state: Duration | None = None
+    trust_announcement: Duration | None = None
+
+    def policy(self, otherwise: BreakerPolicy = BreakerPolicy()) -> BreakerPolicy:  # noqa: B008 - it is frozen
+        """What this says, and ``otherwise`` where it says nothing. Raises BreakerError where both together make no
+        sense."""
+        given = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        for name, value in given.items():
+            if isinstance(value, Duration):
+                given[name] = float(value)
+            elif name in PERCENTAGES:
+                given[name] = value / 100
+        return msgspec.structs.replace(otherwise, **given)
+
+
+PERCENTAGES = ("failure_rate_threshold", "slow_call_rate_threshold")
+"""What a file has in percent, as Resilience4j does, and a policy as a part."""
+
+
 class ServiceSettings(Section, frozen=True, kw_only=True):
     """One service. ``timeout`` and ``retries`` default by criticality and from the environment.
 
@@ -158,7 +208,8 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     the last ``degraded_window`` latencies, ``degraded_rate`` for the part of the last 20 observations that failed.
     With ``observers`` above 1 that many workers observe it, and ``quorum`` of them (a majority of those alive in any
     case) must agree. An observation says nothing any more after ``stale_after`` (three intervals and a timeout unless
-    given); a critical service of which nothing is known refuses nobody, unless ``fail_open`` is off.
+    given); a critical service of which nothing is known refuses nobody, unless ``fail_open`` is off. ``breaker`` is for
+    applications that call the service.
     """
 
     probe: ProbeSettings
@@ -180,6 +231,7 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     fail_open: bool = True
     observers: Annotated[int, Meta(ge=1, le=100)] = 1
     quorum: Annotated[int, Meta(ge=1, le=100)] = 1
+    breaker: BreakerSettings = BreakerSettings()
     texts: Mapping[EventName, str] = {}
     runbook: str = ""
     owner: str = ""
@@ -341,16 +393,24 @@ class Settings(Section, frozen=True, kw_only=True):
     worker: WorkerSettings = WorkerSettings()
     node: NodeSettings = NodeSettings()
     gate: GateSettings = GateSettings()
+    breaker: BreakerSettings = BreakerSettings()
     startup: StartupSettings = StartupSettings()
     graceful_degradation: bool | None = None
 
     @property
     def shape(self) -> str:
         """A fingerprint of what is watched and how: processes that share a namespace should have the same."""
+        services = msgspec.to_builtins(self.services, enc_hook=float)
+        for each in services.values():
+            del each["breaker"]  # each application calls in its own way
         watched = msgspec.json.Encoder(enc_hook=float, order="deterministic").encode(
-            {"services": self.services, "features": self.features}
+            {"services": services, "features": self.features}
         )
         return hashlib.blake2b(watched, digest_size=6).hexdigest()
+
+    def breaker_policy(self, service: str) -> BreakerPolicy:
+        """The policy of the service's circuit breakers. Raises KeyError for a service that there is not."""
+        return self.services[service].breaker.policy(self.breaker.policy())
 
     def catalogue(self) -> Catalogue:
         """The dependency matrix in the domain's words."""

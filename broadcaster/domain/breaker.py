@@ -147,10 +147,14 @@ class BreakerMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """How a breaker stands. ``calls``, ``failures`` and ``slow`` are the window's; while open, those that opened it.
 
     The rates are parts, None while there are too few calls to judge. ``not_permitted`` counts all refused calls ever.
-    ``opened_at`` is when it first opened since it was last closed, None while it was not.
+    ``opened_at`` is when it first opened since it was last closed, None while it was not. ``lasted`` is for how many
+    seconds ``state`` has lasted, ``reason`` and ``detail`` are why it began; a breaker begins closed for no reason.
     """
 
     state: BreakerState
+    lasted: float
+    reason: BreakerReason | None
+    detail: str
     failure_rate: float | None
     slow_rate: float | None
     calls: int
@@ -173,13 +177,15 @@ class Breaker:
     """One service's breaker, as one process sees it. Calls are made with a permit only, and return it at the end."""
 
     __slots__ = (
-        "_concluded", "_generation", "_is_held", "_latest", "_not_permitted", "_opened_at", "_out", "_state",
-        "_transitions", "_until", "_wait", "_window", "policy",
+        "_concluded", "_detail", "_generation", "_is_held", "_latest", "_not_permitted", "_opened_at", "_out",
+        "_reason", "_since", "_state", "_transitions", "_until", "_wait", "_window", "policy",
     )  # fmt: skip
 
     def __init__(self, policy: BreakerPolicy, now: float) -> None:
         self.policy = policy
         self._state = _CLOSED
+        self._since, self._detail = now, ""
+        self._reason: BreakerReason | None = None
         self._generation = 0
         self._latest = now
         self._window = self._new_window(_CLOSED, now)
@@ -270,6 +276,22 @@ class Breaker:
         self._go(state, now, BreakerReason.COMMANDED)
         self._until = now + self._jittered(chance)
 
+    def use(self, policy: BreakerPolicy, now: float) -> None:
+        """Goes on by another policy. The state stays, and so do calls under way; nothing is waited for longer than the
+        new policy would. A window of another type, size or minimum begins anew, without its calls."""
+        now = self._time(now)
+        held, self.policy = self.policy, policy
+        longest = policy.exponential_max_wait_duration_in_open_state
+        if self._state in (_OPEN, _HALF_OPEN):
+            self._wait = min(max(self._wait, policy.wait_duration_in_open_state), longest)
+        else:
+            self._wait = policy.wait_duration_in_open_state
+        if self._state is _OPEN:  # its window, too, stays what opened it
+            most = policy.trust_announcement if self._is_held else longest * (1 + policy.randomized_wait_factor)
+            self._until = min(self._until, now + most)
+        elif self._windowed(held) != self._windowed(policy):
+            self._window = self._new_window(self._state, now)
+
     def retry_after(self, now: float) -> float:
         """Seconds after which a refused caller may ask again; 0 where it need not wait.
 
@@ -286,19 +308,24 @@ class Breaker:
         return longest if self._state is BreakerState.FORCED_OPEN else 0.0
 
     def metrics(self, now: float) -> BreakerMetrics:
-        """How the breaker stands now."""
-        window = self._window
-        window.move(self._time(now))
-        is_judged = window.calls >= window.minimum
+        """How the breaker stands now. It changes nothing, so that a scrape may ask on a thread of its own."""
+        back = self._latest - now
+        moved = back if back > STEP else 0.0  # as ``_time`` will do
+        now = max(now, self._latest)
+        calls, failures, slow = self._window.seen(self._since if self._state is _OPEN else now)
+        is_judged = calls >= self._window.minimum
         return BreakerMetrics(
             state=self._state,
-            failure_rate=window.failures / window.calls if is_judged else None,
-            slow_rate=window.slow / window.calls if is_judged else None,
-            calls=window.calls,
-            failures=window.failures,
-            slow=window.slow,
+            lasted=max(0.0, now - self._since),
+            reason=self._reason,
+            detail=self._detail,
+            failure_rate=failures / calls if is_judged else None,
+            slow_rate=slow / calls if is_judged else None,
+            calls=calls,
+            failures=failures,
+            slow=slow,
             not_permitted=self._not_permitted,
-            opened_at=self._opened_at,
+            opened_at=None if self._opened_at is None else self._opened_at - moved,
         )
 
     def take_transitions(self) -> list[BreakerTransition]:
@@ -361,6 +388,7 @@ class Breaker:
             BreakerTransition(at=now, previous=self._state, state=state, reason=reason, detail=detail)
         )
         self._state = state
+        self._since, self._reason, self._detail = now, reason, detail
         self._generation += 1
         self._out.clear()
         self._is_held = False
@@ -380,6 +408,12 @@ class Breaker:
             size, is_timed = policy.sliding_window_size, policy.sliding_window_type is SlidingWindowType.TIME_BASED
         return Window(size, policy.minimum_number_of_calls, now, is_timed=is_timed)
 
+    def _windowed(self, policy: BreakerPolicy) -> tuple[object, ...]:
+        """What the window of the present state is made of."""
+        if self._state is _HALF_OPEN:
+            return policy.permitted_number_of_calls_in_half_open_state, policy.minimum_number_of_calls
+        return policy.sliding_window_type, policy.sliding_window_size, policy.minimum_number_of_calls
+
     def _jittered(self, chance: float) -> float:
         return self._wait * (1 + self.policy.randomized_wait_factor * (2 * chance - 1))
 
@@ -391,6 +425,7 @@ class Breaker:
         self._latest = now
         if back > 0:
             self._until -= back
+            self._since -= back
             if self._opened_at is not None:
                 self._opened_at -= back
             for permit in self._out:

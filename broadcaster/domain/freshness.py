@@ -8,7 +8,20 @@ from collections.abc import Mapping
 import msgspec
 
 from broadcaster.domain import plans
-from broadcaster.domain.model import Category, ServiceState, Snapshot, Status
+from broadcaster.domain.model import Category, FeedState, ServiceState, Snapshot, Status
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """What all that a reader knows is worth now. ``age``: seconds since a worker was last heard, by way of the carrier;
+    infinite while none ever was."""
+
+    feed: FeedState
+    age: float
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what is told may be old: the carrier is lost, or no worker is heard."""
+        return self.feed is not FeedState.LIVE
 
 
 class Carrier(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ Times are Unix seconds (float, UTC) that the caller passes in; durations are sec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -155,6 +156,11 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {name: service.depends_on for name, service in self.services.items()}
 
     @cached_property
+    def critical(self) -> tuple[str, ...]:
+        """The critical services, in order."""
+        return tuple(name for name, service in self.services.items() if service.is_critical)
+
+    @cached_property
     def stands_on(self) -> Mapping[str, frozenset[str]]:
         """For each feature, every service that its state may depend on: what it needs, and what that depends on."""
         return {
@@ -252,6 +258,10 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     caused_by: tuple[str, ...] = ()
     incident: str = ""
     plans: tuple[Plan, ...] = ()
+
+    def age(self, now: float) -> float:
+        """Seconds since the last observation; infinite if there is none."""
+        return math.inf if self.observed_at is None else max(0.0, now - self.observed_at)
 
     @property
     def override(self) -> Plan | None:

@@ -40,6 +40,17 @@ class Window:
                 self._step()
             self._second = now // 1
 
+    def seen(self, now: float) -> tuple[int, int, int]:
+        """The calls, failures and slow calls that count at ``now``. It changes nothing, so any thread may ask; beside
+        calls that end meanwhile the numbers may be one call apart."""
+        calls, failures, slow = self.calls, self.failures, self.slow
+        if self._is_timed:
+            size = len(self._ring)
+            for step in range(1, int(min(now // 1 - self._second, size)) + 1):
+                old = self._ring[(self._at + step) % size]
+                calls, failures, slow = calls - old[0], failures - old[1], slow - old[2]
+        return calls, failures, slow
+
     def _step(self) -> None:
         self._at = (self._at + 1) % len(self._ring)
         calls, failures, slow = self._ring[self._at]

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+import msgspec
 import structlog
 
 from broadcaster.domain.breaker import Breaker, BreakerMetrics, BreakerPolicy, BreakerState, Permit
@@ -27,6 +28,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Failed = tuple[type[BaseException], ...]
+
+
+class CallCounts(msgspec.Struct, kw_only=True, gc=False):
+    """Calls of one breaker since its beginning. Each is ``successful``, ``failed``, or ``ignored``: it said nothing of
+    the service, by its exception or because it was cancelled. The slow ones are counted beside that."""
+
+    successful: int = 0
+    failed: int = 0
+    ignored: int = 0
+    slow_successful: int = 0
+    slow_failed: int = 0
 
 
 class ServiceBreaker:
@@ -49,7 +61,7 @@ class ServiceBreaker:
     ) -> None:
         self.service = service
         self._breaker = Breaker(policy, clock())
-        self._policy = policy
+        self.counts = CallCounts()
         self._record = record
         self._ignore = ignore
         self._report = report
@@ -66,8 +78,23 @@ class ServiceBreaker:
         return self._breaker.state
 
     def metrics(self) -> BreakerMetrics:
-        """Its window and rates now."""
+        """Its window and rates now; safe to be asked for from another thread."""
         return self._breaker.metrics(self._clock())
+
+    @property
+    def policy(self) -> BreakerPolicy:
+        return self._breaker.policy
+
+    def use(self, policy: BreakerPolicy) -> None:
+        """Goes on by another policy, in the state that it is in; see ``Breaker.use``. The same one changes nothing."""
+        if policy != self._breaker.policy:
+            self._breaker.use(policy, self._clock())
+            log.info("breaker_policy", service=self.service)
+
+    def advance(self) -> None:
+        """What time does without a call, where the policy wants that; see ``Breaker.advance``."""
+        self._breaker.advance(self._clock())
+        self._log()
 
     def permit(self) -> Call:
         """Leave for one call, as a context manager: ``with breaker.permit(): ...``.
@@ -123,16 +150,29 @@ class ServiceBreaker:
 
     def end(self, permit: Permit, began: float, error: BaseException | None) -> None:
         """The permit's call is over. For ``Call`` only."""
-        now = self._clock()
-        duration = now - began
-        if error is not None and (self.ignores(error) or not isinstance(error, Exception)):
+        is_evidence = error is None or (isinstance(error, Exception) and not self.ignores(error))
+        self.settle(permit, isinstance(error, self._record) if is_evidence else None, self.seconds_since(began))
+
+    def seconds_since(self, began: float) -> float:
+        """Of the breaker's own clock. For ``Call`` only."""
+        return self._clock() - began
+
+    def settle(self, permit: Permit, failed: bool | None, duration: float) -> None:
+        """The permit's call is over, and judged; None says nothing of the service. For ``Call`` only."""
+        counts, is_slow = self.counts, duration > self._breaker.policy.slow_call_duration_threshold
+        if failed is None:
+            counts.ignored += 1
             self._breaker.release(permit)
-        elif error is not None and isinstance(error, self._record):
-            self._breaker.record_failure(permit, now, duration, self._chance())
+        elif failed:
+            counts.failed += 1
+            counts.slow_failed += is_slow
+            self._breaker.record_failure(permit, self._clock(), duration, self._chance())
             self._report()
         else:
-            self._breaker.record_success(permit, now, duration, self._chance())
-            if duration > self._policy.slow_call_duration_threshold:
+            counts.successful += 1
+            counts.slow_successful += is_slow
+            self._breaker.record_success(permit, self._clock(), duration, self._chance())
+            if is_slow:
                 self._report()
         self._log()
 
@@ -152,12 +192,13 @@ class ServiceBreaker:
 class Call:
     """One permitted call, from ``with`` to its end."""
 
-    __slots__ = ("_began", "_breaker", "_permit")
+    __slots__ = ("_began", "_breaker", "_is_over", "_permit")
 
     def __init__(self, breaker: ServiceBreaker, permit: Permit, began: float) -> None:
         self._breaker = breaker
         self._permit = permit
         self._began = began
+        self._is_over = False
 
     def __enter__(self) -> Self:
         return self
@@ -169,4 +210,20 @@ class Call:
 
     def end(self, error: BaseException | None) -> None:
         """The call is over; a second time does nothing."""
-        self._breaker.end(self._permit, self._began, error)
+        if not self._is_over:
+            self._is_over = True
+            self._breaker.end(self._permit, self._began, error)
+
+    def elapsed(self) -> float:
+        """Seconds since the call was permitted."""
+        return self._breaker.seconds_since(self._began)
+
+    def settle(self, failed: bool | None, *, duration: float | None = None) -> None:
+        """The call is over, as its caller judges it: it failed, it did not, or (None) it says nothing of the service.
+
+        ``record`` and ``ignore`` of the breaker are not asked. ``duration`` is the seconds that the service took, where
+        that is not all the time since the permit. A second end does nothing.
+        """
+        if not self._is_over:
+            self._is_over = True
+            self._breaker.settle(self._permit, failed, self.elapsed() if duration is None else duration)

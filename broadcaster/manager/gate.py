@@ -7,8 +7,8 @@ from collections.abc import Callable
 import structlog
 
 from broadcaster.config.settings import GateSettings
-from broadcaster.domain.admission import Admission, Enforcement, Verdict, admit, is_chosen, let_in
-from broadcaster.domain.model import Catalogue, Snapshot
+from broadcaster.domain.admission import Admission, Enforcement, Verdict, admit, is_chosen, let_in, oldest_observation
+from broadcaster.domain.model import Catalogue, FeedState, Snapshot
 
 log = structlog.get_logger()
 
@@ -19,10 +19,19 @@ MOST_GATES = 256
 
 
 class Gate:
-    """Judges by ``snapshot()``. ``unenforced`` counts the rejections that the settings did not let stand."""
+    """Judges by ``snapshot()``, and notes what the ``feed()`` was worth: a change of that comes with another snapshot.
+    ``unenforced`` counts the rejections that the settings did not let stand."""
 
-    def __init__(self, snapshot: Callable[[], Snapshot], catalogue: Catalogue, settings: GateSettings) -> None:
+    def __init__(
+        self,
+        snapshot: Callable[[], Snapshot],
+        catalogue: Catalogue,
+        settings: GateSettings,
+        *,
+        feed: Callable[[], FeedState] = lambda: FeedState.LIVE,
+    ) -> None:
         self._snapshot = snapshot
+        self._feed = feed
         self._catalogue = catalogue
         self._settings = settings
         self._judged_by: Snapshot | None = None
@@ -62,10 +71,12 @@ class Gate:
             self._judged_by, self._judged = snapshot, {}
         admission = self._judged.get(requires)
         if admission is None:
+            is_stale = self._feed() is not FeedState.LIVE
             if self._settings.mode is Enforcement.OFF:
-                admission = Admission(verdict=Verdict.ACCEPT)
+                as_of = oldest_observation(self._catalogue, snapshot, requires)
+                admission = Admission(verdict=Verdict.ACCEPT, as_of=as_of, is_stale=is_stale)
             else:
-                admission = admit(self._catalogue, snapshot, requires)
+                admission = admit(self._catalogue, snapshot, requires, is_stale=is_stale)
             self._judged[requires] = admission
         return admission
 

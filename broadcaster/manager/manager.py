@@ -22,9 +22,10 @@ import structlog
 
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
-from broadcaster.domain.admission import Admission
+from broadcaster.domain.admission import Admission, admit, without
 from broadcaster.domain.breaker import BreakerPolicy
 from broadcaster.domain.features import FeatureState, feature_states
+from broadcaster.domain.freshness import Freshness
 from broadcaster.domain.model import (
     Catalogue,
     EventKind,
@@ -47,6 +48,7 @@ from broadcaster.manager.changes import (
     SnapshotReplaced,
 )
 from broadcaster.manager.degradation import Outcome, P, RecoveryQueue, T, Way, degradable
+from broadcaster.manager.doubts import Doubts, Watch, doubts
 from broadcaster.manager.gate import Gate
 from broadcaster.manager.picture import Picture
 from broadcaster.manager.refusals import Refusal, refusal
@@ -61,6 +63,9 @@ if TYPE_CHECKING:
     from broadcaster.worker.worker import Worker
 
 log = structlog.get_logger()
+
+ADVANCE_SECONDS = 1.0
+"""How often breakers hear what time it is, for what time alone does to them."""
 
 
 class Mode(StrEnum):
@@ -120,10 +125,14 @@ class ServiceAvailabilityManager:
         self._clock = clock
         self._listeners = Listeners()
         self._picture = Picture(store, settings, self._listeners, clock)
-        self._gate = Gate(lambda: self._picture.snapshot, self._catalogue, settings.gate)
+        self._gate = Gate(
+            lambda: self._picture.snapshot, self._catalogue, settings.gate, feed=lambda: self._picture.feed.state
+        )
+        self._listeners.add(Watch(self.doubts).heard)
         self._work = Work()
         self._streams: weakref.WeakSet[ChangeStream] = weakref.WeakSet()
         self._breakers: dict[str, ServiceBreaker] = {}
+        self._configured: set[str] = set()  # whose breakers have the policy of the settings
         self._listeners.add(self._announce)
         self._attachments = Attachments(
             lambda: notices.snapshot_message(self._catalogue, self._picture.snapshot, self.feed_state, self._clock()),
@@ -147,6 +156,7 @@ class ServiceAvailabilityManager:
             asyncio.create_task(self._picture.watch_age(), name="manager age"),
             asyncio.create_task(self._reporter.run(), name="manager evidence"),
             asyncio.create_task(self._attending.run(), name="manager attendance"),
+            asyncio.create_task(self._advance_breakers(), name="manager breakers"),
         ]
         for task in self._tasks:
             task.add_done_callback(_report_failure)
@@ -166,8 +176,15 @@ class ServiceAvailabilityManager:
             await self._store.aclose()
 
     def use(self, settings: Settings) -> None:
-        """Goes on by other services and features, told as a SnapshotReplaced. How the carrier is read stays."""
+        """Goes on by other services and features, told as a SnapshotReplaced. How the carrier is read stays.
+
+        Breakers that have their policy from the settings go on by the new one, in the state that they are in; see
+        ``Breaker.use``. Those that were given a policy, or whose service is no longer there, keep what they have.
+        """
+        policies = {name: settings.breaker_policy(name) for name in self._configured & settings.services.keys()}
         self._adopt(settings)
+        for name, policy in policies.items():
+            self._breakers[name].use(policy)
         self._gate.use(self._catalogue, settings.gate)
         self._picture.use(settings)
         self._attending.use(settings.shape)
@@ -195,6 +212,16 @@ class ServiceAvailabilityManager:
         return self._picture.feed.state
 
     @property
+    def freshness(self) -> Freshness:
+        """What all answers are worth now: how long ago a worker was last heard, and whether they may be old. How old
+        what is known of a service is: ``age``."""
+        return Freshness(feed=self._picture.feed.state, age=self._picture.feed.age)
+
+    def doubts(self) -> Doubts:
+        """What admissions go by that nobody vouches for any more: for operators."""
+        return doubts(self._catalogue, self._picture.snapshot, self.freshness)
+
+    @property
     def differing(self) -> tuple[str, ...]:
         """The workers and readers that use other settings than this process, as of some seconds ago."""
         return self._attending.differing
@@ -211,22 +238,29 @@ class ServiceAvailabilityManager:
                 await self._picture.loaded.wait()
         return self._picture.loaded.is_set()
 
-    async def validate_startup(self) -> None:
+    async def validate_startup(self, requires: Sequence[str] | None = None) -> None:
         """Waits until every critical service has served this very process once; to be called before it takes users.
 
-        Needs no Redis, and not that the manager is entered. Each service has ``startup.database_timeout`` or
+        ``requires`` are the services to wait for instead: one of the critical ones may be this process itself. Needs no
+        Redis, and not that the manager is entered. Each service has ``startup.database_timeout`` or
         ``startup.service_timeout``; what is missing is logged meanwhile. Raises DependenciesUnmet, whose message has
-        every unmet dependency with its likely cause.
+        every unmet dependency with its likely cause, ValueError for a service
+        that is not in the settings.
         """
         from broadcaster.manager.startup import wait_for_dependencies  # with all that the probes need
 
-        await wait_for_dependencies(self._settings)
+        self.expect(*(requires or ()))
+        await wait_for_dependencies(self._settings, requires=requires)
 
     def status(self, service: str) -> Status:
         return self._picture.snapshot.status(service)
 
     def state(self, service: str) -> ServiceState:
         return self._picture.snapshot.state(service)
+
+    def age(self, service: str) -> float:
+        """Seconds since the last observation of the service that is known of; infinite if there is none."""
+        return self.state(service).age(self._clock())
 
     def observed(self, service: str) -> ServiceState:
         """What was committed of the service, whatever an override or the age of its last observation make of it."""
@@ -255,6 +289,23 @@ class ServiceAvailabilityManager:
             self._catalogue,
             admission,
             self._picture.snapshot,
+            self._clock(),
+            chance=random.random(),  # noqa: S311
+            least=self._retry_after[0],
+            most=self._retry_after[1],
+        )
+
+    def refuse_without(self, *services: str) -> Refusal:
+        """What one is told now who cannot be served because calls of ``services`` failed here, in the seconds in which
+        that is announced of none of them yet. Raises ValueError for a service that is not in the settings, or none."""
+        self.expect(*services)
+        if not services:
+            raise ValueError("nothing is missing: name the services whose calls failed")
+        seen = without(self._picture.snapshot, services, self._clock())
+        return refusal(
+            self._catalogue,
+            admit(self._catalogue, seen, services),
+            seen,
             self._clock(),
             chance=random.random(),  # noqa: S311
             least=self._retry_after[0],
@@ -294,16 +345,20 @@ class ServiceAvailabilityManager:
     ) -> ServiceBreaker:
         """The circuit breaker around this process's calls of the service: one for each, however often it is asked for.
 
-        What is given beside the name counts where it is asked for the first time: see ``ServiceBreaker``. It is usable
+        Its policy is that of the settings (``breaker:``, and that of the service) unless one is given. What is given
+        beside the name counts where it is asked for the first time: see ``ServiceBreaker``. It is usable
         before the manager is entered, and without the carrier: then it goes by its calls alone. Raises ValueError for a
         service that is not in the settings.
         """
         found = self._breakers.get(service)
         if found is None:
             self.expect(service)
+            if policy is None:
+                policy = self._settings.breaker_policy(service)
+                self._configured.add(service)
             found = self._breakers[service] = ServiceBreaker(
                 service,
-                policy or BreakerPolicy(),
+                policy,
                 record=record,
                 ignore=ignore,
                 report=functools.partial(self._reporter.add, service, 1),
@@ -341,6 +396,12 @@ class ServiceAvailabilityManager:
     def breakers(self) -> Mapping[str, ServiceBreaker]:
         """Those that were asked for, by service."""
         return self._breakers
+
+    async def _advance_breakers(self) -> None:
+        while True:
+            await asyncio.sleep(ADVANCE_SECONDS)
+            for breaker in self._breakers.values():
+                breaker.advance()
 
     def _announce(self, change: Change) -> None:
         for service, breaker in self._breakers.items():

@@ -40,7 +40,7 @@ class Picture:
 
     @property
     def snapshot(self) -> Snapshot:
-        """What may be told now. The same object until something changes."""
+        """What may be told now. The same object until something changes, be it what it is worth."""
         return self._effective
 
     def use(self, settings: Settings) -> None:
@@ -116,6 +116,8 @@ class Picture:
         if self._evidence is None or self._evidence.is_reached is not is_reached:
             self._evidence = Carrier(service=self._carrier, is_reached=is_reached, since=self._clock())
         before = self._refresh()
+        if self._effective is before:
+            self._effective = msgspec.structs.replace(before)  # what was concluded from it was worth something else
         service = self._carrier
         was, now = before.status(service), self._effective.status(service)
         if was is not now and now is not Status.UNKNOWN:

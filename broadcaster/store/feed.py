@@ -11,7 +11,9 @@ it had and we did not means that our subscription is mute; neither means that no
 from __future__ import annotations
 
 import asyncio
+import math
 import random
+import time
 from collections.abc import AsyncGenerator
 
 import msgspec
@@ -88,7 +90,7 @@ class Feed:
         self._replica = Replica()
         self._state = FeedState.LOST
         self._announced = False
-        self._heard_at = 0.0  # loop time of the last heartbeat
+        self._heard_at = -math.inf  # monotonic time of the last heartbeat
 
     def __repr__(self) -> str:
         return f"Feed({self._replica!r}, {self._state})"
@@ -111,6 +113,12 @@ class Feed:
     def is_loaded(self) -> bool:
         """Whether the carrier has been read at least once (it may have been empty)."""
         return self._loaded
+
+    @property
+    def age(self) -> float:
+        """Seconds since a worker was last heard, by way of the carrier; infinite while none ever was. Safe to be asked
+        for from another thread."""
+        return max(0.0, time.monotonic() - self._heard_at)
 
     async def updates(self) -> AsyncGenerator[Update, None]:
         """Follows the feed without end, reconnecting by itself; close the generator to stop.
@@ -140,8 +148,8 @@ class Feed:
     async def _join(self) -> AsyncGenerator[Update, None]:
         reading = await self._store.read()
         fresh = reading.heartbeat_age is not None and reading.heartbeat_age <= self._stale_after
-        if fresh and reading.heartbeat_age is not None:
-            self._heard_at = asyncio.get_running_loop().time() - reading.heartbeat_age
+        if reading.heartbeat_age is not None:
+            self._heard_at = max(self._heard_at, time.monotonic() - reading.heartbeat_age)
         if self._loaded:
             async for update in self._catch_up(reading.snapshot):
                 yield update
@@ -177,22 +185,21 @@ class Feed:
         yield Replaced(snapshot=snapshot, previous=previous, reason=_why_replaced(mine, snapshot.position))
 
     async def _follow(self, subscription: Subscription) -> AsyncGenerator[Update, None]:
-        loop = asyncio.get_running_loop()
-        asked_at = loop.time()
+        asked_at = time.monotonic()
         while True:
             quiet_since = max(self._heard_at, asked_at)
-            record = await _next(subscription, max(0.01, quiet_since + SILENCE * self._interval - loop.time()))
+            record = await _next(subscription, max(0.01, quiet_since + SILENCE * self._interval - time.monotonic()))
             if record is not None:
                 async for update in self._take(record):
                     yield update
                 continue
             # Nothing came; but records other than heartbeats may have kept us busy past the time: ask all the same.
-            asked_at = loop.time()
+            asked_at = time.monotonic()
             reading = await self._ask()
             age, its = reading.heartbeat_age, reading.snapshot.position
             if (age is not None and age < self._interval) or (its.epoch and its != self._replica.position):
                 raise _Interrupted("the subscription is mute")
-            if self._state is FeedState.LIVE and loop.time() - self._heard_at >= self._stale_after:
+            if self._state is FeedState.LIVE and self.age >= self._stale_after:
                 yield self._become(FeedState.UNWATCHED, "no worker is heard")
 
     async def _ask(self) -> Reading:
@@ -230,7 +237,7 @@ class Feed:
                     async for update in self._resync():
                         yield update
                 self._replica.observe(record.observed)
-                self._heard_at = asyncio.get_running_loop().time()
+                self._heard_at = time.monotonic()
                 if self._state is not FeedState.LIVE:
                     yield self._become(FeedState.LIVE, "a worker is heard")
             case SeedRecord():

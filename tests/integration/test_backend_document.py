@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import starlette.datastructures
 import yaml
 
-from broadcaster.config.loader import load_settings
+from broadcaster.config.loader import load_settings, parse_settings
+from broadcaster.domain.breaker import BreakerPolicy
 from broadcaster.domain.model import FeedState
 from broadcaster.manager import ServiceAvailabilityManager
 from tests.support.managers import until
 from tests.support.stack import DEADLINE, Stack, run_stack
 
 TEXT = (Path(__file__).parents[2] / "docs" / "backend.md").read_text()
-FOLLOW, GATE, BREAKER, LESS, NOTICES = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+FOLLOW, GATE, BREAKER, LESS, NOTICES, METRICS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 SECTIONS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -107,6 +109,31 @@ async def test_notices_on_a_socket(stack: Stack) -> None:
         await manager.wait_until("openai", "up", timeout=DEADLINE)
         await namespace["serve"](manager, Socket())
     assert sent[0].startswith("system: ")
+
+
+async def test_metrics(stack: Stack) -> None:
+    """A scrape tells what the manager knows."""
+    namespace = run(METRICS)
+    async with namespace["manager"] as manager:
+        await manager.wait_until("openai", "up", timeout=DEADLINE)
+        async with manager.breaker("openai"):
+            pass
+        transport = httpx.ASGITransport(app=namespace["application"])
+        async with httpx.AsyncClient(transport=transport, base_url="http://application") as client:
+            scraped = (await client.get("/metrics/")).text.splitlines()
+    assert 'broadcaster_service_status{service="openai",status="up"} 1.0' in scraped
+    assert 'broadcaster_breaker_calls_total{kind="successful",service="openai"} 1.0' in scraped
+
+
+def test_the_defaults_of_breakers() -> None:
+    """All settings, in their order, with what a file that says nothing gets."""
+    section = TEXT.split("## Circuit breakers\n")[1].split("\n## ")[0]
+    found = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", section, re.MULTILINE))
+    defaults = msgspec.structs.asdict(BreakerPolicy())
+    assert list(found) == list(defaults)
+    file = {"breaker": {name: yaml.safe_load(value) for name, value in found.items()}}
+    service = {"services": {"auth": {"probe": {"kind": "tcp", "host": "127.0.0.1", "port": 1}}}}
+    assert parse_settings(yaml.safe_dump(service | file), "f.yaml", {}).breaker_policy("auth") == BreakerPolicy()
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -128,7 +128,7 @@ async def test_what_it_prints_works(tmp_path: Path) -> None:
         program, *arguments = shlex.split(up.printed(r"^  table +(.*)$"))
         async with running_command([program, *arguments]) as table:
             assert await table.ended() == 0, table.told
-        assert len(table.out) == 6
+        assert len(table.out) == 9
         async with connect(up.printed(r"^  as a user +(\S+)$")) as client:
             assert client.welcome.text == ""
             os.kill(int(up.printed(r"kill (\d+) +\(auth")), signal.SIGTERM)

@@ -36,10 +36,11 @@ SETTINGS = Settings(
 class World:
     """A seeded carrier with a worker's voice, a manager, and what it told."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.settings = settings
         self.now = 1000.0
         self.store = MemoryStore(clock=lambda: self.now)
-        self.manager = ServiceAvailabilityManager(SETTINGS, self.store, clock=lambda: self.now)
+        self.manager = ServiceAvailabilityManager(settings, self.store, clock=lambda: self.now)
         self.changes: list[Change] = []
         self.manager.listen(self.changes.append)
 
@@ -48,7 +49,7 @@ class World:
             Snapshot(
                 services={
                     name: ServiceState(service=name, status=Status.UP, since=1.0, observed_at=self.now, revision=1)
-                    for name in SETTINGS.services
+                    for name in self.settings.services
                 }
             ),
             epoch="e1",
@@ -87,9 +88,9 @@ class World:
 
 
 @asynccontextmanager
-async def running_world() -> AsyncIterator[World]:
+async def running_world(settings: Settings = SETTINGS) -> AsyncIterator[World]:
     """One whose manager has read the carrier, hears a worker, and has told nothing yet."""
-    made = World()
+    made = World(settings)
     await made.seed()
     async with made.manager:
         assert await made.manager.wait_loaded(5)

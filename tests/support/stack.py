@@ -188,7 +188,7 @@ async def run_stack(
         for name in services:
             port = free_port()
             stack.services[name] = Program(
-                folder, name, ["broadcaster.sample", _kind(name), "--port", str(port)], port=port
+                folder, name, ["broadcaster.sample", _part(name), "--port", str(port)], port=port
             )
         found: dict[str, Mapping[str, Any]] = {
             name: {"kind": "http", "url": f"{each.url}/health"} for name, each in stack.services.items()
@@ -219,5 +219,6 @@ async def run_stack(
         yield stack
 
 
-def _kind(name: str) -> str:
-    return name if name in ("backend", "auth", "analytics", "assistant") else "backend"
+def _part(name: str) -> str:
+    """The part of the sample that stands for a service of this name: one that stands on nothing itself."""
+    return name if name in ("analytics", "assistant") else "auth"

@@ -247,7 +247,7 @@ bogus: 1
             "f.yaml:19:6: features.g: needs nothing, so nothing could ever be told of it (name services in 'requires')",
             "f.yaml:20:18: redis.service: no service is called 'x' (known: a, b b, c, d)",
             "f.yaml:21:1: bogus: unknown field (known: services, features, namespace, redis, feed, worker, node, "
-            "gate, startup, graceful_degradation)",
+            "gate, breaker, startup, graceful_degradation)",
         ]
 
     @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ class TestNumbers:
     def test_every_default_can_be_written_into_a_file(self) -> None:
         """No setting has a type that files cannot hold."""
         settings = parse(SMALLEST)
-        for section in ("redis", "feed", "worker", "node"):
+        for section in ("redis", "feed", "worker", "node", "gate", "breaker"):
             values = msgspec.to_builtins(getattr(settings, section), enc_hook=float)
             text = yaml.safe_dump({section: {name: _written(value) for name, value in values.items() if value != ""}})
             assert getattr(parse(SMALLEST + text), section) == getattr(settings, section)

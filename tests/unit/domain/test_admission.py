@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broadcaster.domain.admission import Admission, Verdict, admit, is_chosen, let_in
-from broadcaster.domain.model import Catalogue, Criticality, Service, ServiceState, Snapshot, Status
+from broadcaster.domain.freshness import Freshness
+from broadcaster.domain.model import Catalogue, Criticality, FeedState, Service, ServiceState, Snapshot, Status
 
 CATALOGUE = Catalogue(
     services={
@@ -81,3 +84,46 @@ def test_about_as_many_are_chosen_as_asked(percent: float) -> None:
     chosen = sum(is_chosen(f"user-{number}", percent) for number in range(20_000))
     expected, deviation = 200 * percent, (20_000 * percent / 100 * (1 - percent / 100)) ** 0.5
     assert abs(chosen - expected) < 4 * deviation
+
+
+def observed(**times: float | None) -> Snapshot:
+    """Everything up, and last observed then."""
+    return Snapshot(
+        services={name: ServiceState(service=name, status=Status.UP, observed_at=at) for name, at in times.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("requires", "times", "as_of"),
+    [
+        (None, {"db": 7.0, "auth": 5.0, "stats": 1.0}, 5.0),
+        (("stats", "db"), {"db": 7.0, "auth": 5.0, "stats": 1.0}, 1.0),
+        (None, {"db": 7.0, "auth": None}, None),
+        (None, {"db": 7.0}, None),
+        ((), {"db": 7.0, "auth": 5.0}, None),
+    ],
+)
+def test_a_verdict_is_as_old_as_the_oldest_observation_it_goes_by(
+    requires: tuple[str, ...] | None, times: dict[str, float | None], as_of: float | None
+) -> None:
+    """Of the services that matter to it; without an observation there is no age."""
+    found = admit(CATALOGUE, observed(**times), requires)
+    assert found.as_of == as_of
+    assert found.age(9.0) == (math.inf if as_of is None else 9.0 - as_of)
+    assert found.age(0.0) >= 0, "clocks differ"
+
+
+def test_a_rejection_says_how_old_it_is_as_well() -> None:
+    down = ServiceState(service="db", status=Status.DOWN, observed_at=3.0)
+    found = admit(CATALOGUE, Snapshot(services={**observed(auth=5.0).services, "db": down}), is_stale=True)
+    assert (found.verdict, found.as_of, found.is_stale) == (Verdict.REJECT, 3.0, True)
+    assert (let_in(found).as_of, let_in(found).is_stale) == (3.0, True)
+
+
+def test_how_fresh_all_is() -> None:
+    """What may be old is stale, however short a time ago a worker was heard."""
+    assert not Freshness(feed=FeedState.LIVE, age=3.0).is_stale
+    assert Freshness(feed=FeedState.LOST, age=0.1).is_stale
+    assert Freshness(feed=FeedState.UNWATCHED, age=math.inf).is_stale
+    assert ServiceState(service="db", observed_at=3.0).age(10.0) == 7.0
+    assert ServiceState(service="db").age(10.0) == math.inf

@@ -352,6 +352,90 @@ def test_metrics() -> None:
     assert (seen.state, seen.calls, seen.not_permitted, seen.opened_at) == (CLOSED, 0, 2, None)
 
 
+def test_metrics_say_since_when_and_why() -> None:
+    """Of the present state; what opened it stays in view, however long it is open."""
+    bench = Bench()
+    bench.play(("pass", 7))
+    seen = bench.breaker.metrics(bench.now)
+    assert (seen.lasted, seen.reason, seen.detail) == (7, None, "")
+    bench.play(FAILED, ("announce", Status.DOWN), ("pass", 30))
+    seen = bench.breaker.metrics(bench.now)
+    assert (seen.lasted, seen.reason, seen.detail) == (30, BreakerReason.FAILURE_RATE, "2 of 4 calls failed")
+    assert (seen.calls, seen.failures, seen.failure_rate) == (4, 2, 0.5)
+    bench.play(("ask", None), ("pass", -3600))
+    for _ in range(2):  # a clock that was set back is seen, and then followed
+        seen = bench.breaker.metrics(bench.now)
+        assert (seen.lasted, seen.opened_at) == (30, bench.now - 30)
+        bench.play(("ask", None))
+
+
+def test_to_be_asked_for_metrics_changes_nothing() -> None:
+    """Not even by a clock that is ahead: a scrape may ask from another thread."""
+    bench = Bench().play(("calls", "ok fail"))
+    assert bench.breaker.metrics(bench.now + POLICY.sliding_window_size).calls == 0
+    assert bench.breaker.metrics(bench.now + 1).calls == 2
+    bench.calls("fail", "fail")
+    assert bench.state is OPEN
+
+
+LONGER = msgspec.structs.replace(POLICY, sliding_window_size=20)
+BRIEF = msgspec.structs.replace(
+    POLICY, wait_duration_in_open_state=1, exponential_max_wait_duration_in_open_state=2, trust_announcement=3
+)
+LASTING = msgspec.structs.replace(POLICY, wait_duration_in_open_state=20)
+STRICT = msgspec.structs.replace(POLICY, failure_rate_threshold=0.1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "policy", "more", "expected"),
+    [
+        pytest.param([("calls", "ok ok fail")], STRICT, [("calls", "ok")], OPEN, id="other thresholds at once"),
+        pytest.param([("calls", "fail fail")], LONGER, [("calls", "fail fail")], CLOSED, id="another window begins"),
+        pytest.param([("calls", "fail fail")], POLICY, [("calls", "fail fail")], OPEN, id="the same one goes on"),
+        pytest.param([FAILED], STRICT, [], OPEN, id="open stays open"),
+        pytest.param([FAILED], BRIEF, [("pass", 2), ("ask", None)], HALF_OPEN, id="not for longer than it would be"),
+        pytest.param([DOWN], BRIEF, [("pass", 2.9), ("ask", None)], OPEN, id="an announcement is believed"),
+        pytest.param([DOWN], BRIEF, [("pass", 3), ("ask", None)], HALF_OPEN, id="for no longer than the new one says"),
+        pytest.param([*TESTING], STRICT, [("return", (0, "ok")), ("calls", "ok ok")], CLOSED, id="tests go on"),
+        pytest.param([("command", FORCED_OPEN)], BRIEF, [("pass", 99)], FORCED_OPEN, id="what was commanded stays"),
+    ],
+)
+def test_another_policy(steps: list[Step], policy: BreakerPolicy, more: list[Step], expected: BreakerState) -> None:
+    """It is gone on by at once, in the state that the breaker is in; nothing lasts longer than it says."""
+    bench = Bench().play(*steps)
+    before = bench.state
+    bench.breaker.use(policy, bench.now)
+    assert bench.state is before
+    assert bench.play(*more).state is expected
+
+
+def test_another_policy_s_open_times() -> None:
+    """The next one begins where that says; one that has grown stays within its limits."""
+    bench = Bench()
+    bench.breaker.use(BRIEF, bench.now)
+    assert bench.play(FAILED).breaker.retry_after(bench.now) == pytest.approx(1)
+    bench = Bench().play(*TESTING, ("return", (0, "fail")), ("calls", "fail fail"))
+    assert bench.breaker.retry_after(bench.now) == pytest.approx(10)
+    bench.breaker.use(BRIEF, bench.now)
+    bench.play(DOWN, ("announce", Status.UNKNOWN))
+    assert bench.breaker.retry_after(bench.now) == pytest.approx(2)
+    bench.breaker.use(LASTING, bench.now)
+    bench.play(DOWN, ("announce", Status.UNKNOWN))
+    assert bench.breaker.retry_after(bench.now) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("places", [1, 2, 5])
+def test_other_places_while_half_open(places: int) -> None:
+    """The test begins anew with them, and calls under way count in it."""
+    bench = Bench().play(*TESTING, ("ask", None), ("calls", "ok"))
+    policy = msgspec.structs.replace(POLICY, permitted_number_of_calls_in_half_open_state=places)
+    bench.breaker.use(policy, bench.now)
+    bench.play(("return", (0, "ok")), ("return", (1, "ok")))
+    while bench.state is HALF_OPEN:
+        bench.calls("ok")
+    assert bench.state is CLOSED
+
+
 def test_a_call_at_the_threshold_is_not_slow() -> None:
     """Slow is above it."""
     bench = Bench()

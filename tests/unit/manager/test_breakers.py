@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 import structlog
 
+from broadcaster.config.settings import BreakerSettings, Duration, Settings
 from broadcaster.domain.breaker import BreakerPolicy, BreakerState
-from broadcaster.domain.errors import CallNotPermitted
+from broadcaster.domain.errors import BreakerError, CallNotPermitted
 from broadcaster.domain.model import Status
 from broadcaster.manager.breaker import ServiceBreaker
-from tests.support.managers import World, until
+from tests.support.managers import SETTINGS, World, running_world, until
 
 FEW = BreakerPolicy(minimum_number_of_calls=2, wait_duration_in_open_state=5, randomized_wait_factor=0)
 
@@ -161,6 +163,84 @@ async def test_there_is_one_for_each_service(world: World) -> None:
     assert list(world.manager.breakers) == ["auth"]
     with pytest.raises(ValueError, match="nobody"):
         world.manager.breaker("nobody")
+
+
+async def test_calls_are_counted_by_what_they_came_to() -> None:
+    """Each once; slow ones beside that, and those that say nothing."""
+    calls = Calls(ignore=(KeyError,))
+    await calls.call(seconds=6)
+    with pytest.raises(KeyError):
+        await calls.call(KeyError())
+    with pytest.raises(asyncio.CancelledError):
+        await calls.call(asyncio.CancelledError())
+    await failing(calls, 1, OSError())
+    with pytest.raises(CallNotPermitted):
+        await calls.call()
+    counts = calls.breaker.counts
+    assert (counts.successful, counts.failed, counts.ignored) == (1, 1, 2)
+    assert (counts.slow_successful, counts.slow_failed) == (1, 0)
+    assert calls.breaker.metrics().not_permitted == 1
+
+
+async def test_a_call_that_is_ended_twice_counts_once() -> None:
+    calls = Calls()
+    call = calls.breaker.permit()
+    call.end(OSError())
+    call.end(OSError())
+    assert (calls.breaker.counts.failed, calls.reported) == (1, 1)
+
+
+def settings(*, of_auth: BreakerSettings = BreakerSettings(), **of_all: float) -> Settings:  # noqa: B008
+    services = {**SETTINGS.services, "auth": msgspec.structs.replace(SETTINGS.services["auth"], breaker=of_auth)}
+    return msgspec.structs.replace(SETTINGS, services=services, breaker=BreakerSettings(**of_all))  # type: ignore[arg-type]
+
+
+async def test_the_policy_is_that_of_the_settings() -> None:
+    """Of the service, or of all; one that is given wins."""
+    of_auth = BreakerSettings(failure_rate_threshold=10.0)
+    manager = World(settings(of_auth=of_auth, minimum_number_of_calls=5)).manager
+    auth, redis = manager.breaker("auth").policy, manager.breaker("redis").policy
+    assert (auth.failure_rate_threshold, auth.minimum_number_of_calls) == (0.1, 5)
+    assert (redis.failure_rate_threshold, redis.minimum_number_of_calls) == (0.5, 5)
+    other = World(settings(minimum_number_of_calls=5)).manager
+    assert other.breaker("auth", FEW).policy == FEW
+
+
+async def test_other_settings_are_gone_on_by(world: World) -> None:
+    """By breakers that are there already, in the state that they are in; one that was given a policy keeps it."""
+    auth, redis = world.manager.breaker("auth"), world.manager.breaker("redis", FEW)
+    await world.commit("auth", Status.DOWN)
+    await until(lambda: auth.state is BreakerState.OPEN)
+    world.manager.use(settings(minimum_number_of_calls=7))
+    assert (auth.policy.minimum_number_of_calls, auth.state) == (7, BreakerState.OPEN)
+    assert redis.policy == FEW
+    gone = msgspec.structs.replace(SETTINGS, services={"redis": SETTINGS.services["redis"]}, features={})
+    world.manager.use(gone)
+    assert auth.policy.minimum_number_of_calls == 7, "nobody says anything of it any more"
+
+
+async def test_settings_that_make_no_sense_change_nothing(world: World) -> None:
+    """Files are checked before; what code makes is refused as a whole."""
+    auth = world.manager.breaker("auth")
+    before = world.manager.catalogue
+    with pytest.raises(BreakerError):
+        world.manager.use(settings(wait_duration_in_open_state=Duration(61)))
+    assert (world.manager.catalogue, auth.policy) == (before, BreakerPolicy())
+
+
+async def test_an_open_time_ends_without_a_call_where_the_settings_say_so() -> None:
+    """Within a second."""
+    soon = settings(
+        minimum_number_of_calls=1,
+        wait_duration_in_open_state=Duration(0.001),
+        automatic_transition_from_open_to_half_open_enabled=True,
+    )
+    async with running_world(soon) as world:
+        breaker = world.manager.breaker("auth")
+        with pytest.raises(OSError), breaker.permit():
+            raise OSError
+        assert breaker.state is BreakerState.OPEN
+        await until(lambda: breaker.state is BreakerState.HALF_OPEN)
 
 
 async def test_what_a_breaker_sees_is_told_to_the_workers(world: World) -> None:
