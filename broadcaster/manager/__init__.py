@@ -1,5 +1,10 @@
 """What a backend embeds: the replica, admission and features, always at hand."""
 
+from broadcaster.domain.admission import Admission, Verdict
+from broadcaster.domain.breaker import BreakerPolicy, BreakerState
+from broadcaster.domain.errors import CallNotPermitted, DependenciesUnmet, QueueFull
+from broadcaster.domain.freshness import Freshness
+from broadcaster.domain.model import EventKind, FeedState, Status
 from broadcaster.manager.attachments import asks_for_notices
 from broadcaster.manager.changes import (
     Change,
@@ -9,15 +14,29 @@ from broadcaster.manager.changes import (
     ServiceChanged,
     SnapshotReplaced,
 )
-from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.manager.degradation import Outcome
+from broadcaster.manager.manager import Mode, ServiceAvailabilityManager
 
 __all__ = [
+    "Admission",
+    "BreakerPolicy",
+    "BreakerState",
+    "CallNotPermitted",
     "Change",
     "ChangeStream",
+    "DependenciesUnmet",
+    "EventKind",
     "FeedChanged",
+    "FeedState",
+    "Freshness",
+    "Mode",
+    "Outcome",
     "PlanChanged",
+    "QueueFull",
     "ServiceAvailabilityManager",
     "ServiceChanged",
     "SnapshotReplaced",
+    "Status",
+    "Verdict",
     "asks_for_notices",
 ]

@@ -6,9 +6,9 @@ import asyncio
 import functools
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import structlog
 
@@ -52,7 +52,7 @@ class Outcome(Generic[T]):
 
 def degradable(
     breaker: ServiceBreaker, fallbacks: Sequence[Way[P, T]]
-) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[Outcome[T]]]]:
+) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Coroutine[Any, Any, Outcome[T]]]]:
     """A decorator: tries the coroutine function through ``breaker``, and where that fails or is not let through, the
     fallbacks in order, each with the same arguments.
 
@@ -61,7 +61,7 @@ def degradable(
     cancellation.
     """
 
-    def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[Outcome[T]]]:
+    def decorate(function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, Outcome[T]]]:
         ways: list[Way[P, T]] = [breaker(function), *fallbacks]
 
         @functools.wraps(function)

@@ -12,11 +12,11 @@ import socket
 import time
 import uuid
 import weakref
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import structlog
 
@@ -47,7 +47,7 @@ from broadcaster.manager.changes import (
     ServiceChanged,
     SnapshotReplaced,
 )
-from broadcaster.manager.degradation import Outcome, P, RecoveryQueue, T, Way, degradable
+from broadcaster.manager.degradation import Outcome, P, RecoveryQueue, T, degradable
 from broadcaster.manager.doubts import Doubts, Watch, doubts
 from broadcaster.manager.gate import Gate
 from broadcaster.manager.picture import Picture
@@ -75,6 +75,10 @@ class Mode(StrEnum):
     LOCAL = "local"
 
 
+StatusName = Literal["unknown", "up", "degraded", "down"]
+EventName = Literal["up", "down", "degraded", "recovered"]
+
+S = TypeVar("S")
 Handler = TypeVar("Handler", bound=Callable[[ServiceChanged], object])
 
 
@@ -90,7 +94,7 @@ class ServiceAvailabilityManager:
         cls,
         path: str | Path,
         *,
-        mode: Mode | str = Mode.SHARED,
+        mode: Mode | Literal["shared", "local"] = Mode.SHARED,
         redis_url: str = "",
         env: Mapping[str, str] = os.environ,
     ) -> ServiceAvailabilityManager:
@@ -244,8 +248,7 @@ class ServiceAvailabilityManager:
         ``requires`` are the services to wait for instead: one of the critical ones may be this process itself. Needs no
         Redis, and not that the manager is entered. Each service has ``startup.database_timeout`` or
         ``startup.service_timeout``; what is missing is logged meanwhile. Raises DependenciesUnmet, whose message has
-        every unmet dependency with its likely cause, ValueError for a service
-        that is not in the settings.
+        every unmet dependency with its likely cause; ValueError for a service that is not in the settings.
         """
         from broadcaster.manager.startup import wait_for_dependencies  # with all that the probes need
 
@@ -366,9 +369,20 @@ class ServiceAvailabilityManager:
             found.announce(self.status(service))
         return found
 
+    # Three signatures: of a fallback that may be a coroutine function or not, mypy would infer nothing.
+    @overload
     def degradable(
-        self, service: str, *fallbacks: Way[P, T]
-    ) -> Callable[[Callable[P, Awaitable[T]]], Callable[P, Awaitable[Outcome[T]]]]:
+        self, service: str
+    ) -> Callable[[Callable[P, Awaitable[S]]], Callable[P, Coroutine[Any, Any, Outcome[S]]]]: ...
+    @overload
+    def degradable(
+        self, service: str, *fallbacks: Callable[P, Coroutine[Any, Any, T]]
+    ) -> Callable[[Callable[P, Awaitable[S]]], Callable[P, Coroutine[Any, Any, Outcome[S | T]]]]: ...
+    @overload
+    def degradable(
+        self, service: str, *fallbacks: Callable[P, Coroutine[Any, Any, T] | T]
+    ) -> Callable[[Callable[P, Awaitable[S]]], Callable[P, Coroutine[Any, Any, Outcome[S | T]]]]: ...
+    def degradable(self, service: str, *fallbacks: Callable[P, Any]) -> Any:
         """A decorator for a coroutine function that calls the service: where it fails, or its breaker is open, the
         fallbacks are tried in order; see ``degradation.degradable``. The result says how it came about."""
         return degradable(self.breaker(service), fallbacks)
@@ -436,7 +450,9 @@ class ServiceAvailabilityManager:
         self._streams.add(stream)
         return stream
 
-    def on(self, *, event: EventKind | str | None = None, service: str | None = None) -> Callable[[Handler], Handler]:
+    def on(
+        self, *, event: EventKind | EventName | None = None, service: str | None = None
+    ) -> Callable[[Handler], Handler]:
         """A decorator: calls what it decorates for every ``ServiceChanged`` of this event and service (None: any).
 
         A coroutine function becomes a task, which ends at the latest with the manager. An exception is logged and
@@ -460,7 +476,9 @@ class ServiceAvailabilityManager:
 
         return decorate
 
-    async def wait_until(self, service: str, status: Status | str, *, timeout: float | None = None) -> ServiceState:
+    async def wait_until(
+        self, service: str, status: Status | StatusName, *, timeout: float | None = None
+    ) -> ServiceState:
         """The service's state as soon as it has this status, which may be at once.
 
         Raises TimeoutError after ``timeout`` seconds (None: waits for ever), ValueError for a service or a status that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import assert_type
 
 from broadcaster.domain.breaker import BreakerMetrics, BreakerPolicy, BreakerState
@@ -88,8 +89,18 @@ async def rate(question: str, *, deep: bool = False) -> int:
     return len(question)
 
 
-@manager.degradable("openai", count)  # type: ignore[arg-type]  # the fallback returns something else
-async def answer_in_words(question: str) -> str:
+@manager.degradable("openai", count)
+async def answer_or_count(question: str) -> str:
+    return question
+
+
+@manager.degradable("openai", ask_another)
+async def answer_or_nothing(question: str) -> str | None:
+    return None
+
+
+@manager.degradable("openai")
+async def answer_alone(question: str) -> str:
     return question
 
 
@@ -104,6 +115,12 @@ async def with_less() -> None:
     assert_type(outcome.value, str)
     assert_type(outcome.is_degraded, bool)
     assert_type(await rate("why", deep=True), Outcome[int])
+    assert_type(await answer_or_count("why"), Outcome[str | int])
+    assert_type(await answer_or_nothing("why"), Outcome[str | None])
+    assert_type(await answer_alone("why"), Outcome[str])
+    async with asyncio.TaskGroup() as tasks:
+        assert_type(tasks.create_task(answer("why")), asyncio.Task[Outcome[str]])
+        assert_type(tasks.create_task(ask("why")), asyncio.Task[list[str]])
     await answer(7)  # type: ignore[arg-type]
     await rate("why", depth=1)  # type: ignore[call-arg]
 

@@ -102,6 +102,7 @@ async def changes() -> None:
 async def waiting() -> None:
     assert_type(await manager.wait_until("auth", "up"), ServiceState)
     assert_type(await manager.wait_until("auth", Status.UP, timeout=30), ServiceState)
+    await manager.wait_until("auth", "upp")  # type: ignore[arg-type]
     await manager.wait_until("auth")  # type: ignore[call-arg]
     await manager.wait_until("auth", "up", timeout="30s")  # type: ignore[arg-type]
     manager.wait_until("auth", "up")  # type: ignore[unused-coroutine]  # it takes ``await``

@@ -106,7 +106,7 @@ async def test_waiting_has_an_end(world: World) -> None:
 @pytest.mark.parametrize(("service", "status"), [("nobody", "up"), ("auth", "fine")])
 async def test_waiting_for_what_there_is_not_is_refused(world: World, service: str, status: str) -> None:
     with pytest.raises(ValueError, match=service if service == "nobody" else status):
-        await world.manager.wait_until(service, status)
+        await world.manager.wait_until(service, status)  # type: ignore[arg-type]
 
 
 async def test_handlers_hear_what_they_asked_for(world: World) -> None:
@@ -168,7 +168,7 @@ async def test_handlers_end_with_the_manager() -> None:
 @pytest.mark.parametrize("wrong", [{"event": "gone"}, {"service": "nobody"}])
 async def test_a_handler_for_what_there_is_not_is_refused(world: World, wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong.values()))):
-        world.manager.on(**wrong)
+        world.manager.on(**wrong)  # type: ignore[arg-type]
 
 
 async def test_a_stream_that_nobody_holds_is_gone() -> None:
