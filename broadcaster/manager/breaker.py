@@ -150,7 +150,9 @@ class ServiceBreaker:
 
     def end(self, permit: Permit, began: float, error: BaseException | None) -> None:
         """The permit's call is over. For ``Call`` only."""
-        is_evidence = error is None or (isinstance(error, Exception) and not self.ignores(error))
+        # A call that a breaker within refused was not made: it says nothing.
+        is_nothing = not isinstance(error, Exception) or isinstance(error, CallNotPermitted) or self.ignores(error)
+        is_evidence = error is None or not is_nothing
         self.settle(permit, isinstance(error, self._record) if is_evidence else None, self.seconds_since(began))
 
     def seconds_since(self, began: float) -> float:

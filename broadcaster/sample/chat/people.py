@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from broadcaster.domain.errors import CallNotPermitted
+from broadcaster.integrations.httpx import BreakerTransport
 from broadcaster.manager import ServiceAvailabilityManager
 
 PATIENCE = 1.5
@@ -23,8 +23,9 @@ class People:
     """The sign-in service at ``url``, behind its circuit breaker."""
 
     def __init__(self, manager: ServiceAvailabilityManager, url: str) -> None:
-        self._breaker = manager.breaker("auth")
-        self._client = httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False)
+        self._client = httpx.AsyncClient(
+            base_url=url, timeout=PATIENCE, trust_env=False, transport=BreakerTransport(manager.breaker("auth"))
+        )
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -45,10 +46,9 @@ class People:
         self, method: str, path: str, *, json: object = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
         try:
-            async with self._breaker:
-                answer = await self._client.request(method, path, json=json, headers=headers)
-                if answer.status_code >= 500:
-                    answer.raise_for_status()
-        except (httpx.HTTPError, CallNotPermitted) as error:
+            answer = await self._client.request(method, path, json=json, headers=headers)
+            if answer.status_code >= 500:
+                answer.raise_for_status()
+        except httpx.HTTPError as error:
             raise SignInFailed(str(error) or type(error).__name__) from error
         return answer

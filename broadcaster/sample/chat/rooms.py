@@ -15,7 +15,7 @@ import redis.asyncio
 import redis.exceptions
 import structlog
 
-from broadcaster.domain.errors import CallNotPermitted
+from broadcaster.integrations.redis import guard
 from broadcaster.manager import ServiceAvailabilityManager
 from broadcaster.protocol.closing import SLOW
 from broadcaster.sample.chat.events import ChatMessage, Event, encode
@@ -86,8 +86,8 @@ class Rooms:
     """Members by room. Messages go to other backends by Redis, and come from them."""
 
     def __init__(self, manager: ServiceAvailabilityManager, url: str) -> None:
-        self._breaker = manager.breaker("redis")
-        self._redis = redis.asyncio.Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        client = redis.asyncio.Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+        self._redis = guard(client, manager.breaker("redis"))
         self._me = uuid.uuid4().hex
         self._members: dict[str, set[Member]] = {}
         self._recent: dict[str, deque[ChatMessage]] = {}
@@ -139,9 +139,8 @@ class Rooms:
         while True:
             message = await self._outgoing.get()
             try:
-                async with self._breaker:
-                    await self._redis.publish(CHANNEL, msgspec.json.encode((self._me, message)))
-            except (redis.exceptions.RedisError, OSError, CallNotPermitted) as error:
+                await self._redis.publish(CHANNEL, msgspec.json.encode((self._me, message)))
+            except (redis.exceptions.RedisError, OSError) as error:
                 log.info("not_passed_on", room=message.room, id=message.id, error=str(error))
 
     async def _hear(self) -> None:

@@ -71,6 +71,17 @@ async def test_exceptions_that_are_ignored_say_nothing() -> None:
     assert (calls.breaker.state, calls.breaker.metrics().calls, calls.reported) == (BreakerState.CLOSED, 0, 0)
 
 
+async def test_what_a_breaker_within_refuses_says_nothing() -> None:
+    """A call that was not made is no evidence; nor is it a success that would close a half-open breaker."""
+    calls = Calls()
+    await failing(calls, 10, CallNotPermitted("another", 1.0))
+    assert (calls.breaker.state, calls.reported, calls.breaker.metrics().buffered_calls) == (
+        BreakerState.CLOSED,
+        0,
+        0,
+    )
+
+
 async def test_exceptions_that_are_not_recorded_are_answers() -> None:
     calls = Calls(record=(OSError,))
     await failing(calls, 5, ValueError("no such row"))
