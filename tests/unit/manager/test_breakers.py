@@ -75,7 +75,7 @@ async def test_what_a_breaker_within_refuses_says_nothing() -> None:
     """A call that was not made is no evidence; nor is it a success that would close a half-open breaker."""
     calls = Calls()
     await failing(calls, 10, CallNotPermitted("another", 1.0))
-    assert (calls.breaker.state, calls.reported, calls.breaker.metrics().buffered_calls) == (
+    assert (calls.breaker.state, calls.reported, calls.breaker.metrics().calls) == (
         BreakerState.CLOSED,
         0,
         0,
