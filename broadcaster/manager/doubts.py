@@ -90,4 +90,5 @@ class Watch:
 
 def _has_expired(snapshot: Snapshot, service: str) -> bool:
     state = snapshot.state(service)
-    return state.status is Status.UNKNOWN and state.observed_at is not None
+    # One that was observed, and of which nothing was concluded yet, was never known.
+    return state.status is Status.UNKNOWN and state.observed_at is not None and state.revision > 0

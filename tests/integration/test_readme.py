@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import websockets
 import yaml
 
+from tests.support.listeners import Listener
+from tests.support.ports import LOOPBACK, free_port
 from tests.support.stack import DEADLINE, run_stack
 
 ROOT = Path(__file__).parents[2]
@@ -43,10 +48,56 @@ async def run_for_a_while(code: str, folder: Path, redis_url: str, expected: str
 
 async def test_the_backends_example(tmp_path: Path) -> None:
     """Ten lines that embed the manager print a verdict and a status."""
-    [backend] = [each for each in blocks("python") if "ServiceAvailabilityManager" in each]
+    [backend] = [each for each in blocks("python") if "manager.listen" in each]
     async with run_stack(tmp_path, services=("auth", "postgres")) as stack:
         printed = await run_for_a_while(backend, tmp_path, stack.redis.url, "accept")
     assert "accept () up" in printed
+
+
+async def test_the_fastapi_example(tmp_path: Path) -> None:
+    """As pasted, but for the ports: refused in words while nothing listens, and served soon after something does."""
+    [application] = [each for each in blocks("python") if "FastAPI" in each]
+    [settings] = [each for each in blocks("yaml") if "postgres" in each]
+    service, port = Listener(), free_port()
+    (tmp_path / "app.py").write_text(application)
+    settings = settings.replace("port: 5432}", f"port: {service.port}}}\n    interval: 500ms")
+    (tmp_path / "services.yaml").write_text(settings)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"ws://{LOOPBACK}:{port}/ws"
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while (found := await echo(url)) != ("rejected", 1011):
+                assert found in (("HELLO", None), (None, None)), "it starts, and knows nothing yet"
+                await asyncio.sleep(0.1)
+            service.open()
+            while await echo(url) != ("HELLO", None):
+                await asyncio.sleep(0.1)
+    finally:
+        service.close()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def echo(url: str) -> tuple[str | None, int | None]:
+    """What somebody is answered who says hello, or the type of the message instead and the close code; nothing while
+    nobody listens."""
+    try:
+        async with websockets.connect(url, proxy=None) as socket:
+            with contextlib.suppress(websockets.ConnectionClosed):  # who is refused may have been told already
+                await socket.send("hello")
+            answer = await socket.recv()
+            if answer == "HELLO":
+                return "HELLO", None
+            await socket.wait_closed()
+            return json.loads(answer)["type"], socket.close_code
+    except OSError:
+        return None, None
 
 
 async def test_the_chat_clients_example(tmp_path: Path) -> None:

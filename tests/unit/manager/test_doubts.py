@@ -34,14 +34,17 @@ async def world() -> AsyncIterator[World]:
         yield made
 
 
-def state(service: str, status: Status = Status.UNKNOWN, observed_at: float | None = 1.0) -> ServiceState:
-    return ServiceState(service=service, status=status, observed_at=observed_at)
+def state(
+    service: str, status: Status = Status.UNKNOWN, observed_at: float | None = 1.0, revision: int = 1
+) -> ServiceState:
+    return ServiceState(service=service, status=status, observed_at=observed_at, revision=revision)
 
 
 @pytest.mark.parametrize(
     ("feed", "age", "states", "notes"),
     [
         (FeedState.LIVE, 0.2, [state("auth", Status.DOWN), state("vault", observed_at=None)], []),
+        (FeedState.LIVE, 0.2, [state("auth", revision=0)], []),
         (
             FeedState.LOST,
             12.0,
