@@ -189,12 +189,23 @@ def table(results: Sequence[Result]) -> Table:
     return found
 
 
+def markdown(results: Sequence[Result]) -> str:
+    """The rows of the table in docs/supported-scenarios.md."""
+    return "\n".join(
+        f"| {each.service} | {each.trouble} | {each.handshakes:,} | {each.refused:,} | {each.silent} "
+        f"| {1000 * each.p99:,.0f} ms | {each.messages:,} | {each.stored_later:,} | {each.lost + each.unheard} "
+        f"| {each.bare} | {'-' if each.told_after is None else f'{each.told_after:.1f} s'} | {each.back_after:.1f} s |"
+        for each in results
+    )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=10.0, help="that each trouble lasts")
     parser.add_argument("--only", action="append", default=[], metavar="SERVICE:TROUBLE", help="(may be repeated)")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--markdown", action="store_true", help="print the rows of docs/supported-scenarios.md as well")
     arguments = parser.parse_args()
     everything = [(service, trouble) for service in SERVICES for trouble in TROUBLES]
     chosen = [tuple(each.partition(":")[::2]) for each in arguments.only] or everything
@@ -204,6 +215,8 @@ def main() -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         results = runner.run(rehearse(arguments.users, arguments.seconds, chosen, console))
     console.print(table(results))
+    if arguments.markdown:
+        print(markdown(results))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(each) for each in results], indent=1))
     return int(any(each.findings for each in results))

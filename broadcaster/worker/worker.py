@@ -193,10 +193,15 @@ class Worker:
     def _watch(self, service: str, state: DetectorState | None) -> None:
         """Goes on from the last owner's evidence, but from what was committed: its last conclusion may be lost."""
         status = self._publisher.known.status(service)
-        probe = self._make_probe(service, self._settings.services[service])
+        settings = self._settings.services[service]
+        if service == self._settings.redis.service:
+            # Readers tell its outages by their own evidence. Kept down for the sake of calm, it would carry the news of
+            # its own outage long after that.
+            settings = msgspec.structs.replace(settings, flap_detection=False)
+        probe = self._make_probe(service, settings)
         detector = Detector(
             service,
-            self._settings.services[service],
+            settings,
             probe,
             throttle=self._throttle,
             state=msgspec.structs.replace(state or DetectorState(), status=status),

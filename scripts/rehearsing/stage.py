@@ -25,6 +25,9 @@ START_SECONDS = 60.0
 SLOW = (0.8, 0.1)
 """Seconds that a slow process is stopped, and runs, in turn."""
 
+SLOW_FACTOR = 2
+"""A slow service is in trouble for longer than others: that it is slow, several probes have to see."""
+
 FLAPS = 3
 """How often one that flaps is away within a scenario."""
 
@@ -162,7 +165,7 @@ async def _hung(process: Process, seconds: float) -> None:
 
 async def _slow(process: Process, seconds: float) -> None:
     stopped, running = SLOW
-    ends = time.monotonic() + seconds
+    ends = time.monotonic() + SLOW_FACTOR * seconds
     while time.monotonic() < ends:
         await _hung(process, stopped)
         await asyncio.sleep(running)

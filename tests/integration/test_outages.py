@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.clients import RecordingClient, connect, handshake
 from tests.support.commands import running
 from tests.support.outages import come_back, kill_and_keep_data, kill_and_lose_data, pause
 from tests.support.servers import postgres_server
-from tests.support.stack import Stack, run_stack, until
+from tests.support.stack import DEADLINE, Stack, run_stack, until
 
 
 async def assert_truth(stack: Stack, client: RecordingClient, expected: dict[str, str], *, node: int) -> None:
@@ -72,6 +73,37 @@ async def test_the_truth_is_told_during_and_after_an_outage_of_redis(
             await assert_truth(stack, client, expected, node=node)
             assert [each.kind.value for each in client.notices("auth")] == ["down"]
         assert first.notices("auth")[0].position == second.notices("auth")[0].position
+
+
+async def test_a_redis_that_comes_and_goes_is_not_told_down_while_it_carries_the_news(tmp_path: Path) -> None:
+    """Readers tell each of its outages by their own evidence; workers do not keep it down for the sake of calm."""
+    changes = {"feed": {"heartbeat_interval": "200ms", "stale_after": "2s"}}
+    async with (
+        run_stack(tmp_path, services=("auth",), carrier=True, redis_data=tmp_path / "redis", changes=changes) as stack,
+        connect(stack.nodes[0].ws_url) as client,
+    ):
+        await stack.until_status({"auth": "up", "redis": "up"})
+        for _ in range(7):
+            await stack.redis.kill()
+            await asyncio.sleep(0.5)  # the outage itself
+            await stack.redis.start()
+            await asyncio.sleep(0.5)
+        await stack.until_feed("live")
+        calm = datetime.now(UTC) + timedelta(seconds=3)  # more than conclusions about the carrier are held back for
+        async with asyncio.timeout(DEADLINE):
+            while await observed(stack, "redis") < calm:
+                await asyncio.sleep(0.05)
+        assert await stack.statuses() == {"auth": "up", "redis": "up"}
+        assert client.notices("redis", local=False) == []
+        told = [each.kind.value for each in client.notices("redis", local=True)]
+        assert told == ["down", "recovered"] * (len(told) // 2) != []
+
+
+async def observed(stack: Stack, service: str) -> datetime:
+    """When it was observed last."""
+    checks = (await stack.nodes[0].get("/health/dependencies")).json()["checks"]
+    [time] = [check["time"] for [check] in checks.values() if check["componentId"] == service]
+    return datetime.fromisoformat(time)
 
 
 async def test_a_node_without_redis_from_the_start_says_so_and_joins_later(tmp_path: Path) -> None:

@@ -191,6 +191,25 @@ async def test_messages_wait_for_the_archive(stage: Stage, http: httpx.AsyncClie
     assert history["is_complete"]
 
 
+async def test_reports_say_why_there_are_none_and_catch_up(stage: Stage, http: httpx.AsyncClient) -> None:
+    """With ClickHouse dead nobody in the chat notices; what happened meanwhile is counted when it is back."""
+    before = (await http.get("/reports")).json().get("message", 0)
+    async with joined(stage, http, "office") as ada:
+        await stage.processes["clickhouse"].kill()
+        refused = await http.get("/reports")
+        await say(ada, "does anybody count this?", "o1")
+        await event(ada, "ack", id="o1", state="stored")
+    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
+    assert refused.json()["detail"].startswith("Analytics database is unavailable")
+    stage.processes["clickhouse"].start()
+    await stage.until_well()
+    async with asyncio.timeout(DEADLINE):
+        # A stand-in has forgotten what was before; the real one has not.
+        while (counted := (await http.get("/reports")).json().get("message", 0)) in (0, before):
+            await asyncio.sleep(0.1)
+    assert counted >= 1
+
+
 async def test_outages_are_survived_under_load(stage: Stage) -> None:
     """The rehearsal on a small scale: a critical service killed and an optional one hung, and no finding."""
     crowd = Crowd(stage.backend, 20)
