@@ -7,11 +7,12 @@ import argparse
 import asyncio
 import sys
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvicorn
 
-from broadcaster.domain.errors import BroadcasterError
+from broadcaster.domain.errors import BroadcasterError, StartupError
 from broadcaster.logs import configure_logging
 from broadcaster.sample.user import chat
 
@@ -54,6 +55,8 @@ def run(name: str, port: int, data: Path, config: Path | None) -> None:
                 clickhouse.become_server(program, port, data.absolute())
             serve(clickhouse.make_stand_in(), port)
         case "backend":
+            if find_spec("fastapi") is None:
+                raise StartupError("the chat needs FastAPI: install the extra status-broadcaster[sample]")
             from broadcaster.sample.chat.app import make_app
 
             with as_file(files("broadcaster.sample").joinpath("services.yaml")) as sample:
