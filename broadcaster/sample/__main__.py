@@ -18,6 +18,9 @@ from broadcaster.sample.user import chat
 
 NAMES = ("backend", "auth", "postgres", "analytics", "clickhouse", "assistant", "spare")
 
+KEEP_ALIVE = 30
+"""Seconds an idle connection is kept: longer than clients do (httpx: 5 s), or one may be closed just as it is used."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m broadcaster.sample", description=__doc__)
@@ -76,7 +79,14 @@ def run(name: str, port: int, data: Path, config: Path | None) -> None:
 
 
 def serve(application: object, port: int) -> None:
-    uvicorn.run(application, host="127.0.0.1", port=port, log_config=None, access_log=False)  # type: ignore[arg-type]
+    uvicorn.run(
+        application,  # type: ignore[arg-type]
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE,
+    )
 
 
 if __name__ == "__main__":
