@@ -42,7 +42,8 @@ class CallCounts(msgspec.Struct, kw_only=True, gc=False):
 
 
 class ServiceBreaker:
-    """The breaker of one service in one process. ``report`` is called for every call that failed or was slow.
+    """The breaker of one service in one process. ``report`` is called for every call that failed (True), and for every
+    other that was slow (False).
 
     ``ignore`` are exceptions that say nothing of the service (a caller's mistake); ``record`` those that do, all
     others count as successes: somebody answered. A cancelled call says nothing. Any number of calls may be under way.
@@ -55,7 +56,7 @@ class ServiceBreaker:
         *,
         record: Failed = (Exception,),
         ignore: Failed = (),
-        report: Callable[[], None] = lambda: None,
+        report: Callable[[bool], None] = lambda failed: None,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -169,13 +170,13 @@ class ServiceBreaker:
             counts.failed += 1
             counts.slow_failed += is_slow
             self._breaker.record_failure(permit, self._clock(), duration, self._chance())
-            self._report()
+            self._report(True)
         else:
             counts.successful += 1
             counts.slow_successful += is_slow
             self._breaker.record_success(permit, self._clock(), duration, self._chance())
             if is_slow:
-                self._report()
+                self._report(False)
         self._log()
 
     def _log(self) -> None:

@@ -329,7 +329,10 @@ class ServiceAvailabilityManager:
         self.expect(service)
         if failures < 1:
             raise ValueError(f"failures is {failures}, and must be at least 1")
-        self._reporter.add(service, failures)
+        self._reporter.add(service, failures=failures)
+
+    def _report_call(self, service: str, failed: bool) -> None:
+        self._reporter.add(service, failures=int(failed), slow=int(not failed))
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Calls ``listener`` for every change, in order, until the returned function is called.
@@ -364,7 +367,7 @@ class ServiceAvailabilityManager:
                 policy,
                 record=record,
                 ignore=ignore,
-                report=functools.partial(self._reporter.add, service, 1),
+                report=functools.partial(self._report_call, service),
             )
             found.announce(self.status(service))
         return found

@@ -108,12 +108,13 @@ class Doorway:
             connection.data_received(rest)
         return None
 
-    def refuse(self, transport: asyncio.Transport, refusal: Refusal) -> None:
+    def refuse(self, transport: asyncio.Transport, refusal: Refusal, *, may_linger: bool = True) -> None:
         """Answers, and closes as soon as the client has, or after ``LINGERING``.
 
         Closed at once, bytes that are still on their way would be answered with a reset, and a client that meets a
         reset may never read the answer (RFC 9112, section 9.6). Where there are too many connections already, none
-        of them lingers. The caller drops what still arrives.
+        of them lingers, and neither does one on which somebody may still write (``may_linger``). The caller drops what
+        still arrives.
         """
         self.counts.refused[refusal.status] += 1
         if refusal not in self._logged:
@@ -123,7 +124,7 @@ class Doorway:
             self._logged.add(refusal)
         if not transport.is_closing():
             transport.write(refusal.response())
-            if refusal is TOO_MANY or not transport.can_write_eof():
+            if refusal is TOO_MANY or not may_linger or not transport.can_write_eof():
                 transport.close()
             else:
                 transport.write_eof()
@@ -286,7 +287,8 @@ class Http(HttpToolsProtocol):
     def refuse(self, refusal: Refusal) -> None:
         self._is_refused = True
         self._door.waiting.pop(self, None)
-        self._door.refuse(self.transport, refusal)
+        is_idle = self.cycle is None or self.cycle.response_complete
+        self._door.refuse(self.transport, refusal, may_linger=is_idle)
 
     def _should_upgrade_to_ws(self) -> bool:
         return True

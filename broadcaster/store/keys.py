@@ -33,7 +33,7 @@ class Keys:
         self.leases = f"{prefix}:leases"  # hash: service -> token, worker; ":token" -> the last token given out
         self.detection = f"{prefix}:detection"  # hash: service -> DetectorState, for whoever takes over
         self.votes = f"{prefix}:votes"  # hash for each service (<key>:<service>): worker -> Vote
-        self.evidence = f"{prefix}:evidence"  # stream: fields service, failures, reporter
+        self.evidence = f"{prefix}:evidence"  # stream: fields service, failures, slow, reporter
         self.channel = f"{prefix}:feed"  # pub/sub channel: every record
 
     def __repr__(self) -> str:

@@ -239,7 +239,12 @@ class RedisStore:
             for each in reports:
                 pipe.xadd(
                     self._keys.evidence,
-                    {"service": each.service, "failures": each.failures, "reporter": each.reporter},
+                    {
+                        "service": each.service,
+                        "failures": each.failures,
+                        "slow": each.slow,
+                        "reporter": each.reporter,
+                    },
                     maxlen=EVIDENCE_LENGTH,
                     approximate=True,
                 )

@@ -73,6 +73,7 @@ class Detector:
     def start_over(self, status: Status) -> None:
         """Forgets what was seen, and looks again soon."""
         self.state = DetectorState(status=status)
+        self._is_felt = False
         self.nudge()
 
     def nudge(self, *, is_felt: bool = False) -> None:
@@ -122,20 +123,20 @@ class Detector:
     async def _observe(self) -> Observation:
         """One observation: an attempt that failed by what may be chance is repeated while there is time.
 
-        A failure that is there again at once needs no repetition, one that users see has been repeated by them, and a
-        service that is known to be down has nothing to lose.
+        A failure that is there again at once needs no repetition, and neither has a service that is known to be down.
+        One that users see is repeated once: they have no time to lose, and a lost packet is still none of theirs.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + observation_limit(self.state, self._pace)
         observation = await self._probe.observe(ends - loop.time())
         left = ends - loop.time()
-        is_known = self.state.status is Status.DOWN or self._is_felt
-        if not self._retries or is_known or left < LEAST_ATTEMPT or not _may_pass(observation):
+        if not self._retries or self.state.status is Status.DOWN or left < LEAST_ATTEMPT or not _may_pass(observation):
             return observation
+        retries = 1 if self._is_felt else self._retries
         first, most = RETRY_WAIT
         retrying = AsyncRetrying(
             wait=wait_random_exponential(multiplier=first, max=most),
-            stop=stop_after_attempt(self._retries) | stop_after_delay(max(0.0, left - most)),
+            stop=stop_after_attempt(retries) | stop_after_delay(max(0.0, left - most)),
             retry=retry_if_result(_may_pass),
             retry_error_callback=lambda last: last.outcome.result() if last.outcome else None,
         )

@@ -23,9 +23,11 @@ PAUSE = 0.1
 
 class Evidence:
     """Follows the reports. ``least_gaps`` gives the seconds between two looks for the sake of reports, by service;
-    ``on_reported`` looks, and says whether it did."""
+    ``on_reported`` looks, told whether users saw a failure or only slow answers, and says whether it did."""
 
-    def __init__(self, store: Store, *, least_gaps: Mapping[str, float], on_reported: Callable[[str], bool]) -> None:
+    def __init__(
+        self, store: Store, *, least_gaps: Mapping[str, float], on_reported: Callable[[str, bool], bool]
+    ) -> None:
         self._store = store
         self._least_gaps = least_gaps
         self._on_reported = on_reported
@@ -55,14 +57,17 @@ class Evidence:
 
     def _look_into(self, reports: tuple[Report, ...], now: float) -> None:
         failures: Counter[str] = Counter()
+        slow: Counter[str] = Counter()
         reporters: dict[str, set[str]] = {}
         for each in reports:
             failures[each.service] += each.failures
+            slow[each.service] += each.slow
             reporters.setdefault(each.service, set()).add(each.reporter)
-        for service, count in failures.items():
+        for service, names in reporters.items():
             gap = self._least_gaps.get(service)
-            if gap is None or count < 1 or now - self._looked_at.get(service, float("-inf")) < gap:
+            failed, slowly = failures[service], slow[service]
+            if gap is None or failed + slowly < 1 or now - self._looked_at.get(service, float("-inf")) < gap:
                 continue
-            if self._on_reported(service):
+            if self._on_reported(service, failed > 0):
                 self._looked_at[service] = now
-                log.info("failure_reported", service=service, failures=count, reporters=len(reporters[service]))
+                log.info("failure_reported", service=service, failures=failed, slow=slowly, reporters=len(names))

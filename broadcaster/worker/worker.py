@@ -275,8 +275,8 @@ class Worker:
         for each in self._watches.values():
             each.detector.nudge()
 
-    def _look_into(self, service: str) -> bool:
-        """Looks at a service that users saw fail; False where it is not this worker's, or the failure no news.
+    def _look_into(self, service: str, has_failed: bool) -> bool:
+        """Looks at a service that users saw fail, or be slow; False where it is not this worker's, or that is no news.
 
         One that was seen to fail here already is confirmed the sooner for it.
         """
@@ -285,7 +285,7 @@ class Worker:
             return False
         state = watched.detector.state
         if not state.is_undecided or state.failed:
-            watched.detector.nudge(is_felt=True)
+            watched.detector.nudge(is_felt=has_failed)
         return not state.is_undecided
 
     def _cut_off(self) -> None:

@@ -43,7 +43,7 @@ class Service:
     def _new(self) -> ServiceBreaker:
         return ServiceBreaker("llm", POLICY, clock=lambda: self.now, chance=lambda: 0.5, report=self._report)
 
-    def _report(self) -> None:
+    def _report(self, failed: bool) -> None:
         self.reported += 1
 
     def test(self) -> ServiceBreaker:

@@ -102,6 +102,17 @@ async def test_a_client_that_is_still_sending_reads_why_it_was_refused(stack: St
         writer.close()
 
 
+async def test_a_refusal_that_overtakes_an_answer_leaves_no_trace(stack: Stack) -> None:
+    """A request that is answered, and right behind it one that is too large: the answer to the first has no place."""
+    async with unharmed(stack):
+        for _ in range(20):
+            answer = await send(
+                stack.nodes[0],
+                b"GET /livez HTTP/1.1\r\nHost: node\r\n\r\n" + b"GET /livez HTTP/1.1\r\nX: " + b"x" * 20_000,
+            )
+            assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 200 "))
+
+
 async def test_a_request_that_does_not_come_is_ended(stack: Stack) -> None:
     """Half a handshake, or nothing at all: 408 after the deadline."""
     async with unharmed(stack):

@@ -23,13 +23,14 @@ class Calls:
 
     def __init__(self, **options: tuple[type[BaseException], ...]) -> None:
         self.now = 100.0
-        self.reported = 0
+        self.reported = self.failed = 0
         self.breaker = ServiceBreaker(
             "db", FEW, clock=lambda: self.now, chance=lambda: 0.5, report=self._note, **options
         )
 
-    def _note(self) -> None:
+    def _note(self, failed: bool) -> None:
         self.reported += 1
+        self.failed += failed
 
     async def call(self, error: BaseException | None = None, *, seconds: float = 0.0) -> str:
         async with self.breaker:
@@ -49,7 +50,7 @@ async def test_failures_open_it_and_are_reported() -> None:
     """What is refused then says when to come again, and was not made."""
     calls = Calls()
     await failing(calls, 2, OSError("gone"))
-    assert (calls.breaker.state, calls.reported) == (BreakerState.OPEN, 2)
+    assert (calls.breaker.state, calls.reported, calls.failed) == (BreakerState.OPEN, 2, 2)
     with pytest.raises(CallNotPermitted) as refused:
         await calls.call()
     assert (refused.value.service, refused.value.retry_after) == ("db", 5.0)
@@ -62,7 +63,7 @@ async def test_slow_calls_are_reported_too() -> None:
     calls = Calls()
     for _ in range(2):
         await calls.call(seconds=6.0)
-    assert (calls.breaker.state, calls.reported) == (BreakerState.OPEN, 2)
+    assert (calls.breaker.state, calls.reported, calls.failed) == (BreakerState.OPEN, 2, 0)
 
 
 async def test_exceptions_that_are_ignored_say_nothing() -> None:
