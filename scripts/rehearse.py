@@ -39,9 +39,6 @@ from broadcaster.sample.postgres import public_folder
 from scripts.rehearsing.stage import CRITICAL, SERVICES, TROUBLES, Stage, running_stage
 from scripts.rehearsing.users import Counts, Crowd
 
-SETTLE = 3.0
-"""Seconds between the end of a trouble and the count of what came of it."""
-
 
 @dataclass
 class Result:
@@ -96,18 +93,19 @@ async def rehearse(users: int, seconds: float, scenarios: Sequence[tuple[str, st
 
 
 async def play(stage: Stage, crowd: Crowd, service: str, trouble: str, seconds: float) -> Result:
-    """One scenario, counted from its beginning until all is well and what was under way is over."""
+    """One scenario: what began between its beginning and the time when all is well, and what became of that."""
     crowd.counts = counts = Counts()
     crowd.notices.clear()
-    before = set(crowd.kept)
     began = time.monotonic()
     await stage.trouble(trouble, service, seconds)
     back = await stage.until_well()
-    await asyncio.sleep(SETTLE)
-    kept = {identity: room for identity, room in crowd.kept.items() if identity not in before}
-    lost = await _not_stored(stage.database, list(kept))
-    unheard = [identity for identity, room in kept.items() if identity not in crowd.heard[room]]
     told = [at for at, notice in crowd.notices if notice["type"] == "notice" and notice["service"]["name"] == service]
+    # What begins from now on is another's; what began is waited for, which each of them does no longer than it may.
+    crowd.counts = Counts()
+    while counts.open:
+        await asyncio.sleep(0.1)
+    lost = await _not_stored(stage.database, list(counts.kept))
+    unheard = [identity for identity, room in counts.kept.items() if identity not in crowd.heard[room]]
     answers = dict(counts.answers)
     findings = [*counts.silent, *counts.bare]
     if service not in CRITICAL and counts.refused:

@@ -47,7 +47,7 @@ def make_app(env: Mapping[str, str] = os.environ) -> Starlette:
         await query(TABLE)
         await query("INSERT INTO events FORMAT JSONEachRow", b"\n".join(map(msgspec.json.encode, events)))
 
-    outbox = Outbox("events", write, failures=(httpx.HTTPError,))
+    outbox = Outbox("events", write, is_failure=lambda error: isinstance(error, httpx.HTTPError))
 
     async def take(request: Request) -> Response:
         try:
@@ -56,7 +56,7 @@ def make_app(env: Mapping[str, str] = os.environ) -> Starlette:
             return JSONResponse({"detail": str(error)}, 422)
         try:
             for event in events:
-                outbox.put(event)
+                outbox.put(event).add_done_callback(asyncio.Future.exception)  # logged where it was raised
         except OverflowError as error:
             return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "5"})
         return JSONResponse({"taken": len(events)}, 202)
@@ -77,6 +77,7 @@ def make_app(env: Mapping[str, str] = os.environ) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         writing = asyncio.create_task(outbox.run(), name="events")
         yield {}
+        await outbox.flush(TIMEOUT)
         writing.cancel()
         await client.aclose()
 

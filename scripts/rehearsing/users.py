@@ -39,7 +39,7 @@ MOST_WAIT = 3.0
 
 @dataclass
 class Counts:
-    """What happened since the scenario began."""
+    """What became of everything that began within one scenario."""
 
     welcomed: int = 0
     refused: int = 0
@@ -56,6 +56,10 @@ class Counts:
     """Messages and requests that were refused with a reason."""
     broken: int = 0
     """Connections that ended by themselves."""
+    open: int = 0
+    """Handshakes and messages of which it is not known yet what becomes of them."""
+    kept: dict[str, str] = field(default_factory=dict)
+    """Every message that was acknowledged, by id: its room."""
     asked: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     """Of the assistant: by what they said of themselves."""
@@ -71,8 +75,6 @@ class Crowd:
         """By room: the ids of the messages that its listener has heard."""
         self.notices: list[tuple[float, dict[str, Any]]] = []
         """Of the first listener: when (monotonic) and what."""
-        self.kept: dict[str, str] = {}
-        """Every message that was acknowledged, by id: its room."""
         self.size = size
         self.listening = 0
         self._http = httpx.AsyncClient(
@@ -140,7 +142,9 @@ class Crowd:
 
     async def _visit(self, token: str, room: str) -> float:
         """One connection, counted; seconds to wait until the next."""
-        began = time.monotonic()
+        began, counts = time.monotonic(), self.counts
+        counts.open += 1
+        is_open = True
         deadline = asyncio.get_running_loop().time() + HANDSHAKE_SECONDS
         try:
             async with self._connect(token, room) as socket:
@@ -149,37 +153,49 @@ class Crowd:
                     if first.get("type") == "rejected":
                         await socket.wait_closed()
                 if first.get("type") == "rejected":
-                    return self._refused(first, socket, time.monotonic() - began)
+                    return self._refused(counts, first, socket, time.monotonic() - began)
                 if first.get("event") != "joined":
-                    self.counts.silent.append(f"first message: {first}")
+                    counts.silent.append(f"first message: {first}")
                     return 1.0
-                self.counts.welcomed += 1
-                self.counts.handshakes.append(time.monotonic() - began)
+                counts.welcomed += 1
+                counts.handshakes.append(time.monotonic() - began)
+                counts.open -= 1
+                is_open = False
                 await Visit(self, socket, room).stay(random.uniform(*STAY))
         except (OSError, websockets.WebSocketException, TimeoutError) as error:
-            self.counts.silent.append(f"{type(error).__name__}: {error} after {time.monotonic() - began:.1f} s")
+            if is_open:
+                counts.silent.append(f"{type(error).__name__}: {error} after {time.monotonic() - began:.1f} s")
+            else:
+                self.counts.broken += 1
             return 1.0
+        finally:
+            counts.open -= is_open
         if random.random() < HISTORY_SHARE:
             await self._read_history(room)
         return 0.0
 
-    def _refused(self, said: dict[str, Any], socket: ClientConnection, seconds: float) -> float:
+    @staticmethod
+    def _refused(counts: Counts, said: dict[str, Any], socket: ClientConnection, seconds: float) -> float:
         is_explained = said["text"] and said["services"] and said["retry_after_ms"] > 0
         if not (is_explained and socket.close_code == 1011 and socket.close_reason):
-            self.counts.silent.append(f"refused with {said} and close {socket.close_code} {socket.close_reason!r}")
+            counts.silent.append(f"refused with {said} and close {socket.close_code} {socket.close_reason!r}")
         else:
-            self.counts.refused += 1
-            self.counts.handshakes.append(seconds)
+            counts.refused += 1
+            counts.handshakes.append(seconds)
         return min(MOST_WAIT, float(said["retry_after_ms"]) / 1000)
 
     async def _read_history(self, room: str) -> None:
+        counts = self.counts
+        counts.open += 1
         try:
             answer = await self._http.get(f"/history/{room}")
         except httpx.HTTPError as error:
-            self.counts.bare.append(f"history: {type(error).__name__}: {error}")
+            counts.bare.append(f"history: {type(error).__name__}: {error}")
             return
+        finally:
+            counts.open -= 1
         if answer.status_code != 200 and not (answer.status_code == 503 and answer.json().get("detail")):
-            self.counts.bare.append(f"history: status {answer.status_code}: {answer.text[:100]}")
+            counts.bare.append(f"history: status {answer.status_code}: {answer.text[:100]}")
 
 
 class Visit:
@@ -229,6 +245,7 @@ class Visit:
         stored = self._stored[identity] = loop.create_future()
         text = f"@assistant what about {random.randint(1, 300)}" if is_question else f"it is {time.time():.0f}"
         counts.said += 1
+        counts.open += 1
         try:
             if is_question:
                 counts.asked += 1
@@ -242,7 +259,7 @@ class Visit:
                 if not ack["text"]:
                     counts.bare.append(f"refused without a reason: {ack}")
                 return
-            self._crowd.kept[identity] = self._room
+            counts.kept[identity] = self._room
             async with asyncio.timeout(STORED_SECONDS):
                 await stored
             if ack["state"] == "stored":
@@ -255,6 +272,8 @@ class Visit:
                 counts.answers[answer["degraded"] or "as usual"] += 1
         except (TimeoutError, websockets.ConnectionClosed) as error:
             counts.bare.append(f"no answer: {type(error).__name__}: {error}")
+        finally:
+            counts.open -= 1
 
 
 def _settle(future: asyncio.Future[Any] | None, value: Any) -> None:

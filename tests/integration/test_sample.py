@@ -109,23 +109,39 @@ async def test_a_message_reaches_the_room_and_the_archive(stage: Stage, http: ht
 
 
 async def test_what_makes_no_sense_is_answered_in_words(stage: Stage, http: httpx.AsyncClient) -> None:
-    """Garbage, an empty message and a bad token: each has its answer, and the connection lives on."""
+    """Garbage, bytes, and what no archive takes: each has its answer, and neither it nor anybody else waits."""
     async with joined(stage, http, "hall") as ada:
-        await ada.send("{")
-        assert "not understood" in (await event(ada, "problem"))["text"]
-        await say(ada, "  ", "m2")
-        assert (await event(ada, "ack", id="m2", state="refused"))["text"]
+        for garbage in ("{", b"bytes", json.dumps({"event": "say", "id": "x" * 4000, "text": "hello"})):
+            await ada.send(garbage)
+            assert "not understood" in (await event(ada, "problem"))["text"]
+        for text in ("  ", "nul \0 here", "x" * 3000):
+            await say(ada, text, "m2")
+            assert (await event(ada, "ack", id="m2", state="refused"))["text"]
+        for number in range(20):
+            await say(ada, "@assistant why", f"q{number}")
+        assert "busy" in (await event(ada, "ack", state="refused"))["text"]
         await say(ada, "still here", "m3")
         await event(ada, "ack", id="m3", state="stored")
-    async with websockets.connect(f"ws://{stage.backend}/ws?token=nobody.0", proxy=None) as stranger:
-        with pytest.raises(websockets.ConnectionClosedError) as closed:
-            await stranger.recv()
+    for bad in ("nobody.0", "", "%C3%A9", "a%0Ab", "x%20y"):
+        async with websockets.connect(f"ws://{stage.backend}/ws?token={bad}", proxy=None) as stranger:
+            with pytest.raises(websockets.ConnectionClosedError) as closed:
+                await stranger.recv()
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (
             3500,
             "please sign in again: this token is not valid",
         )
     assert (await http.post("/login", json={"name": ""})).status_code == 422
+
+
+async def test_an_id_is_an_author_s_own_in_a_room(stage: Stage, http: httpx.AsyncClient) -> None:
+    """The same id in another room is another message."""
+    for room in ("east", "west"):
+        async with joined(stage, http, room) as ada:
+            await say(ada, f"in the {room}", "same")
+            await event(ada, "ack", id="same", state="stored")
+        messages = (await http.get(f"/history/{room}")).json()["messages"]
+        assert [each["text"] for each in messages] == [f"in the {room}"]
 
 
 async def test_the_agent_tells_its_steps_and_what_is_less(stage: Stage, http: httpx.AsyncClient) -> None:

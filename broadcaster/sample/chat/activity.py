@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import structlog
 
-from broadcaster.domain.errors import CallNotPermitted
+from broadcaster.integrations.httpx import BreakerTransport, is_failed
 from broadcaster.manager import ServiceAvailabilityManager
 from broadcaster.sample.analytics import Event
 from broadcaster.sample.outbox import Outbox
@@ -22,13 +22,24 @@ EACH = 1.0
 """Seconds between two batches at least."""
 
 
+class ReportAway(Exception):
+    """There is no report; ``service`` is the one that is missing."""
+
+    def __init__(self, service: str, why: str) -> None:
+        super().__init__(why)
+        self.service = service
+
+
 class Activity:
     """The analytics service at ``url``, behind its circuit breaker."""
 
     def __init__(self, manager: ServiceAvailabilityManager, url: str) -> None:
-        self._breaker = manager.breaker("analytics")
-        self._client = httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False)
-        self.outbox = Outbox[Event]("activity", self._tell, failures=(httpx.HTTPError, CallNotPermitted))
+        # Its 503 says that ClickHouse is away, or that it has no room for more: it is there itself.
+        transport = BreakerTransport(
+            manager.breaker("analytics"), is_failure=lambda answer: is_failed(answer) and answer.status_code != 503
+        )
+        self._client = httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False, transport=transport)
+        self.outbox = Outbox[Event]("activity", self._tell, is_failure=lambda error: isinstance(error, httpx.HTTPError))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -36,18 +47,21 @@ class Activity:
     def note(self, kind: str, room: str) -> None:
         """Costs no I/O. Where too many wait, this one is not counted: nobody's chat waits for a report."""
         with contextlib.suppress(OverflowError):
-            self.outbox.put(Event(int(time.time()), kind, room))
+            told = self.outbox.put(Event(int(time.time()), kind, room))
+            told.add_done_callback(asyncio.Future.exception)  # logged where it was raised
 
     async def report(self) -> dict[str, int]:
-        """How often what happened. Not through the circuit breaker: what fails here is mostly ClickHouse. Raises
-        httpx.HTTPError."""
-        answer = await self._client.get("/report")
-        answer.raise_for_status()
+        """How often what happened. Raises ReportAway."""
+        try:
+            answer = await self._client.get("/report")
+        except httpx.HTTPError as error:
+            raise ReportAway("analytics", str(error) or type(error).__name__) from error
+        if answer.status_code != 200:
+            missing = "clickhouse" if answer.status_code == 503 else "analytics"
+            raise ReportAway(missing, f"status {answer.status_code}")
         events: dict[str, int] = answer.json()["events"]
         return events
 
     async def _tell(self, events: list[Event]) -> None:
         await asyncio.sleep(EACH)
-        async with self._breaker:
-            answer = await self._client.post("/events", content=msgspec.json.encode(events))
-            answer.raise_for_status()
+        (await self._client.post("/events", content=msgspec.json.encode(events))).raise_for_status()

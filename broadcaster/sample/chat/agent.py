@@ -10,7 +10,7 @@ import httpx
 
 from broadcaster.manager import ServiceAvailabilityManager
 from broadcaster.sample.assistant import KEY
-from broadcaster.sample.chat.activity import Activity
+from broadcaster.sample.chat.activity import Activity, ReportAway
 from broadcaster.sample.chat.events import (
     AgentCompleted,
     AgentEvent,
@@ -20,7 +20,7 @@ from broadcaster.sample.chat.events import (
     ToolCompleted,
     ToolExecuting,
 )
-from broadcaster.sample.chat.history import History
+from broadcaster.sample.chat.history import History, HistoryAway
 from broadcaster.sample.chat.rooms import Rooms
 
 PATIENCE = 4.0
@@ -65,20 +65,10 @@ class Agent:
         async def ask(question: str) -> str:
             return await self._complete("assistant", question)
 
-        @manager.degradable("postgres", rooms.recent)
-        async def recent(room: str) -> list[ChatMessage]:
-            return await history.recent(room)
-
-        def no_report() -> dict[str, int]:
-            return {}
-
-        @manager.degradable("clickhouse", no_report)
-        async def report() -> dict[str, int]:
-            return await activity.report()
-
         self._ask = ask
-        self.recent = recent
-        self.report = report
+        self._history = history
+        self._rooms = rooms
+        self._activity = activity
 
     async def aclose(self) -> None:
         for client in self._clients.values():
@@ -89,17 +79,25 @@ class Agent:
         run = uuid.uuid4().hex[:8]
         tell(AgentStarted(run, question))
         tell(ToolExecuting(run, "search_history"))
-        found = await self.recent(room)
-        less = "the archive is away: only what was said here lately" if found.is_degraded else ""
-        tell(ToolCompleted(run, "search_history", f"{len(found.value)} messages", less))
+        messages, is_complete = await self.recent(room)
+        less = "" if is_complete else "the archive is away: only what was said here lately"
+        tell(ToolCompleted(run, "search_history", f"{len(messages)} messages", less))
         tell(ToolExecuting(run, "usage_report"))
-        counts = await self.report()
-        less = "usage reports are away" if counts.is_degraded else ""
-        told = ", ".join(f"{count} of {kind}" for kind, count in counts.value.items())
-        tell(ToolCompleted(run, "usage_report", told or "nothing", less))
+        try:
+            told = ", ".join(f"{count} of {kind}" for kind, count in (await self._activity.report()).items())
+            tell(ToolCompleted(run, "usage_report", told or "nothing yet"))
+        except ReportAway:
+            tell(ToolCompleted(run, "usage_report", "nothing", "usage reports are away"))
         tell(AgentThinking(run, "asking the model"))
         answer = await self._ask(question)
         tell(AgentCompleted(run, answer.value, LESS[len(answer.missed)]))
+
+    async def recent(self, room: str) -> tuple[list[ChatMessage], bool]:
+        """What was said in a room, and whether that is all: while the archive is away, it is what is remembered."""
+        try:
+            return await self._history.recent(room), True
+        except HistoryAway:
+            return self._rooms.recent(room), False
 
     async def _complete(self, service: str, question: str) -> str:
         asked = {"model": "sample-model", "messages": [{"role": "user", "content": question}]}

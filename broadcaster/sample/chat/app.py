@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -13,15 +12,15 @@ from typing import Any
 
 import msgspec
 import structlog
-from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 
 from broadcaster.integrations.fastapi import ServiceUnavailable, available, install
 from broadcaster.manager import ServiceAvailabilityManager, asks_for_notices
 from broadcaster.protocol import codec
 from broadcaster.protocol.messages import SUBPROTOCOL, Message
-from broadcaster.sample.chat.activity import Activity
+from broadcaster.sample.chat.activity import Activity, ReportAway
 from broadcaster.sample.chat.agent import Agent
-from broadcaster.sample.chat.events import MOST_LETTERS, Ack, ChatMessage, Joined, Problem, Say
+from broadcaster.sample.chat.events import MOST_ID_LETTERS, MOST_LETTERS, Ack, ChatMessage, Joined, Problem, Say
 from broadcaster.sample.chat.history import History, open_history
 from broadcaster.sample.chat.people import NotSignedIn, People, SignInFailed
 from broadcaster.sample.chat.rooms import Member, Rooms
@@ -36,9 +35,14 @@ PROMPTLY = 0.3
 """Seconds in which a message is stored, or its author is told that it will be later."""
 
 ASSISTANT = "@assistant "
+MOST_QUESTIONS = 3
+"""Questions of one connection that wait for the assistant; it answers one after the other."""
+
+MOST_ROOM_LETTERS = 100
 UNAUTHORIZED = 3500  # ours to choose: reconnecting with the same token cannot help
 
 QUEUED = "Your message is kept, and will be stored as soon as the archive is back."
+BUSY = "The assistant is still busy with your earlier questions."
 FULL = "The archive has been away for too long to keep more messages. Please send it again later."
 
 
@@ -95,8 +99,9 @@ async def _open(
         activity=backend.activity,
     )
     stack.push_async_callback(backend.agent.aclose)
-    for work in (backend.rooms.run(), backend.activity.outbox.run()):
-        task = asyncio.create_task(work)
+    for name, work in (("rooms", backend.rooms.run()), ("activity", backend.activity.outbox.run())):
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_note_end)
         stack.callback(task.cancel)
 
 
@@ -116,16 +121,17 @@ def _add_routes(app: FastAPI, manager: ServiceAvailabilityManager, backend: Back
     @app.get("/history/{room}")
     async def recent(room: str) -> dict[str, Any]:
         """What was said; from memory, and less of it, while the archive is away."""
-        found = await backend.agent.recent(room)
-        return {"messages": msgspec.to_builtins(found.value), "is_complete": not found.is_degraded}
+        messages, is_complete = await backend.agent.recent(room)
+        return {"messages": msgspec.to_builtins(messages), "is_complete": is_complete}
 
     @app.get("/reports", dependencies=[Depends(available(manager, "analytics", "clickhouse"))])
     async def reports() -> Response:
         """How often what happened."""
-        counts = await backend.agent.report()
-        if counts.is_degraded:
-            raise ServiceUnavailable(manager.refuse_without("clickhouse"))
-        return Response(msgspec.json.encode(counts.value), media_type="application/json")
+        try:
+            counts = await backend.activity.report()
+        except ReportAway as error:
+            raise ServiceUnavailable(manager.refuse_without(error.service)) from error
+        return Response(msgspec.json.encode(counts), media_type="application/json")
 
     @app.websocket("/ws", dependencies=[Depends(available(manager, *NEEDS))])
     async def chat(socket: WebSocket, token: str = "", room: str = "lobby") -> None:
@@ -140,7 +146,7 @@ def _add_routes(app: FastAPI, manager: ServiceAvailabilityManager, backend: Back
             return
         offered = socket.scope.get("subprotocols", [])
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        await _serve(backend, socket, Member(socket, name, room[:100]))
+        await _serve(backend, socket, Member(socket, name, room.replace("\0", "")[:MOST_ROOM_LETTERS]))
 
 
 async def _serve(backend: Backend, socket: WebSocket, member: Member) -> None:
@@ -152,47 +158,66 @@ async def _serve(backend: Backend, socket: WebSocket, member: Member) -> None:
             await stack.enter_async_context(backend.manager.attach(member.tell_notice, _as_event, greet=False))
         stack.enter_context(backend.rooms.joined(member))
         backend.activity.note("joined", member.room)
-        work: set[asyncio.Task[None]] = set()
-        stack.callback(lambda: [each.cancel() for each in work])
-
-        def start(what: Any) -> None:
-            task = asyncio.create_task(what)
-            work.add(task)
-            task.add_done_callback(work.discard)
-
-        sending = asyncio.create_task(member.run())
-        stack.callback(sending.cancel)
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-            while True:
-                text = await socket.receive_text()
-                try:
-                    said = msgspec.json.decode(text, type=Say)
-                except msgspec.DecodeError as error:
-                    member.tell(Problem(f"not understood: {error}"))
-                    continue
-                _say(backend, member, said, start)
+        acknowledging: set[asyncio.Task[None]] = set()
+        questions: asyncio.Queue[str] = asyncio.Queue(MOST_QUESTIONS)
+        for name, work in (("sending", member.run()), ("assistant", _answer(backend, member, questions))):
+            task = asyncio.create_task(work, name=name)
+            task.add_done_callback(_note_end)
+            stack.callback(task.cancel)
+        stack.callback(lambda: [each.cancel() for each in acknowledging])
+        async for said in _heard(socket, member):
+            stored = _say(backend, member, said, questions)
+            if stored is not None:
+                task = asyncio.create_task(_acknowledge(member, said.id, stored))
+                acknowledging.add(task)
+                task.add_done_callback(acknowledging.discard)
 
 
-def _say(backend: Backend, member: Member, said: Say, start: Any) -> None:
-    if not said.text.strip() or len(said.text) > MOST_LETTERS:
-        member.tell(Ack(said.id, "refused", f"A message has 1 to {MOST_LETTERS} letters."))
-        return
+async def _heard(socket: WebSocket, member: Member) -> AsyncIterator[Say]:
+    """What a client says, until it is gone; what makes no sense is answered in words."""
+    while (received := await socket.receive())["type"] == "websocket.receive":
+        text = received.get("text")
+        try:
+            if text is None:
+                raise msgspec.DecodeError("messages are text, not binary")
+            said = msgspec.json.decode(text, type=Say)
+            if not 0 < len(said.id) <= MOST_ID_LETTERS or "\0" in said.id:
+                raise msgspec.DecodeError(f"an id has 1 to {MOST_ID_LETTERS} letters")
+        except msgspec.DecodeError as error:
+            member.tell(Problem(f"not understood: {error}"))
+        else:
+            yield said
+
+
+def _say(backend: Backend, member: Member, said: Say, questions: asyncio.Queue[str]) -> asyncio.Future[None] | None:
+    """Tells the room; what is done when it is stored, None for a message that was refused."""
+    if not said.text.strip() or len(said.text) > MOST_LETTERS or "\0" in said.text:
+        member.tell(Ack(said.id, "refused", f"A message has 1 to {MOST_LETTERS} letters, and no NUL."))
+        return None
+    is_question = said.text.startswith(ASSISTANT)
+    if is_question and questions.full():
+        member.tell(Ack(said.id, "refused", BUSY))
+        return None
     message = ChatMessage(said.id, member.room, member.name, said.text, time.time())
     try:
         stored = backend.history.keep(message)
     except OverflowError:
         member.tell(Ack(said.id, "refused", FULL))
-        return
+        return None
     backend.rooms.say(message)
     backend.activity.note("message", member.room)
-    start(_acknowledge(member, said.id, stored))
-    if said.text.startswith(ASSISTANT):
-        start(backend.agent.answer(said.text.removeprefix(ASSISTANT), member.room, member.tell))
+    if is_question:
+        questions.put_nowait(said.text.removeprefix(ASSISTANT))
+    return stored
+
+
+async def _answer(backend: Backend, member: Member, questions: asyncio.Queue[str]) -> None:
+    while True:
+        await backend.agent.answer(await questions.get(), member.room, member.tell)
 
 
 async def _acknowledge(member: Member, message: str, stored: asyncio.Future[None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(asyncio.shield(stored), PROMPTLY)
+    await asyncio.wait({stored}, timeout=PROMPTLY)
     if not stored.done():
         member.tell(Ack(message, "queued", QUEUED))
     try:
@@ -201,6 +226,12 @@ async def _acknowledge(member: Member, message: str, stored: asyncio.Future[None
         member.tell(Ack(message, "refused", "This message could not be stored."))
     else:
         member.tell(Ack(message, "stored"))
+
+
+def _note_end(task: asyncio.Task[None]) -> None:
+    """Work that goes on for as long as something else does not end by itself; if it does, somebody must hear of it."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task_failed", task=task.get_name(), exc_info=error)
 
 
 def _as_event(message: Message) -> str:

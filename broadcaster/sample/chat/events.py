@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 MOST_LETTERS = 2000
+MOST_ID_LETTERS = 64
 
 
 class Say(msgspec.Struct, tag_field="event", tag="say"):

@@ -36,6 +36,8 @@ class People:
 
     async def verify(self, token: str) -> str:
         """The name behind a token. Raises NotSignedIn, SignInFailed."""
+        if not (token.isascii() and token.isprintable()) or not token or " " in token:
+            raise NotSignedIn  # nothing that a header could carry
         answer = await self._ask("GET", "/verify", headers={"Authorization": f"Bearer {token}"})
         if answer.status_code != 200:
             raise NotSignedIn

@@ -72,9 +72,9 @@ class Member:
         finally:
             sending.cancel()
             behind.cancel()
-        if self._is_behind.is_set():
-            with contextlib.suppress(Exception):
-                await self._socket.close(SLOW.code, SLOW.reason)
+        # Whatever else ended the sending, there is nobody to tell it to.
+        with contextlib.suppress(Exception):
+            await self._socket.close(SLOW.code, SLOW.reason)
 
     async def _send(self) -> None:
         with contextlib.suppress(Exception):  # whatever a framework raises for a socket that is gone
@@ -121,9 +121,11 @@ class Rooms:
         return list(self._recent.get(room, ()))
 
     def _deliver(self, message: ChatMessage) -> None:
-        if message.room not in self._recent and len(self._recent) >= MOST_ROOMS:
+        said = self._recent.pop(message.room, None) or deque(maxlen=RECENT)
+        said.append(message)
+        self._recent[message.room] = said  # the rooms that were quiet for longest come first
+        if len(self._recent) > MOST_ROOMS:
             del self._recent[next(iter(self._recent))]
-        self._recent.setdefault(message.room, deque(maxlen=RECENT)).append(message)
         text = encode(message)
         for member in self._members.get(message.room, ()):
             member.tell_text(text)
