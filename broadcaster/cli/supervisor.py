@@ -20,13 +20,23 @@ STEADY_SECONDS = 60.0
 
 
 class Child:
-    """One program under supervision. ``restart``: whether it is started again when it ends by itself."""
+    """One program under supervision. ``restart``: whether it is started again when it ends by itself. ``needs`` are the
+    variables of ``env`` that whoever starts it by hand has to give it as well."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], *, restart: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        restart: bool,
+        needs: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.command = list(command)
         self.env = env
         self.restart = restart
+        self.needs = needs
         self.process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -39,7 +49,12 @@ class Child:
     @property
     def command_line(self) -> str:
         """What a person types to start it by hand."""
-        return shlex.join(self.command)
+        return shlex.join([*with_variables(self.env, self.needs), *self.command])
+
+
+def with_variables(env: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """What stands before a command so that it has these variables; nothing where none is needed."""
+    return ["env", *(f"{name}={env[name]}" for name in names)] if names else []
 
 
 async def _ended(process: subprocess.Popen[bytes], grace: float) -> None:

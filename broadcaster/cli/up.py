@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from broadcaster.cli.supervisor import Child, Supervisor
+from broadcaster.cli.supervisor import Child, Supervisor, with_variables
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import Settings
 from broadcaster.node.server import listen
@@ -38,6 +39,11 @@ SAMPLES = {
 """The sample's parts, those that others stand on first, and the ports they get if these are free."""
 
 WITH_DATA = ("postgres", "clickhouse")
+WITH_PEERS = ("analytics", "backend")
+"""The parts that speak to others."""
+
+PORT_SECONDS = 20.0
+"""How long the sample's parts may take to listen before they are watched all the same."""
 
 READY_SECONDS = 30.0
 QUIET_EVENTS = frozenset({"transition", "feed_state"})
@@ -69,7 +75,7 @@ async def up(
     """
     console = Console(stderr=True, highlight=False)
     stopping = _Stopping()
-    supervisor = Supervisor(say=_Voice(console).say, tell=lambda text: console.print(escape(text), style="yellow"))
+    supervisor = Supervisor(say=_Voice(console).say, tell=lambda text: _tell(console, text))
     with stopping.handling_signals(supervisor):
         async with AsyncExitStack() as stack:
             path = config or stack.enter_context(as_file(files("broadcaster.sample").joinpath("services.yaml")))
@@ -81,6 +87,8 @@ async def up(
             if not given:
                 redis = await stack.enter_async_context(EmbeddedRedis(state_dir or _default_state_dir()))
                 given = redis.url
+                watching = asyncio.create_task(_watch(redis, console), name="embedded redis")
+                stack.callback(watching.cancel)
             env["REDIS_URL"] = given
             settings = load_settings(path, env)
             where = (host or settings.node.host, settings.node.port if port is None else port)
@@ -90,15 +98,13 @@ async def up(
                 data = stack.enter_context(_data_folder())
                 samples = [_sample(name, env, data) for name in SAMPLES]
             stack.push_async_callback(supervisor.stop)
-            for child in [*samples, *_processes(path, env, where)]:
-                supervisor.start(child)
-            missing = ("unknown",) if config else ("unknown", "down")  # the sample's parts start, and will be up
-            ready = asyncio.create_task(_wait_ready(settings, where, missing))
+            ready = asyncio.create_task(_start(supervisor, settings, where, samples, _processes(path, env, where)))
             await asyncio.wait({ready, stopping.task}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                _print_where_to_look(console, where, given, path, config, samples, await ready)
+                _print_where_to_look(console, where, path, env, samples, await ready)
             else:
                 ready.cancel()
+                await asyncio.wait({ready})
             await stopping.task
             console.print("Ending what was started ...", style="dim")
     return stopping.exit_code
@@ -118,7 +124,14 @@ def _sample(name: str, env: Mapping[str, str], data: Path) -> Child:
     command = [sys.executable, "-m", "broadcaster.sample", name, "--port", env[f"SAMPLE_{name.upper()}_PORT"]]
     if name in WITH_DATA:
         command += ["--data", str(data / name)]
-    return Child(name, command, env, restart=False)
+    return Child(name, command, env, restart=False, needs=_needed(env) if name in WITH_PEERS else ())
+
+
+def _needed(env: Mapping[str, str]) -> list[str]:
+    """The variables that programs of the sample need to find each other: what differs from the defaults."""
+    ports = [f"SAMPLE_{name.upper()}_PORT" for name in SAMPLES]
+    moved = [name for name, port in zip(ports, SAMPLES.values(), strict=True) if env[name] != str(port)]
+    return ["REDIS_URL", *moved]
 
 
 @contextlib.contextmanager
@@ -129,6 +142,51 @@ def _data_folder() -> Iterator[Path]:
     ) as folder:
         os.chmod(folder, 0o755)  # noqa: S103 - another user may have to reach what is in it; nothing secret is
         yield Path(folder)
+
+
+async def _start(
+    supervisor: Supervisor,
+    settings: Settings,
+    where: tuple[str, int],
+    samples: Sequence[Child],
+    processes: Sequence[Child],
+) -> list[str]:
+    """Starts the sample, and what watches it when it is there: a part that is only starting is not down. Then waits
+    until all is ready; the names of services that are not."""
+    for child in samples:
+        supervisor.start(child)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PORT_SECONDS):
+            for child in samples:
+                while not (supervisor.has_ended(child.name) or await _is_listening(_port_of(child))):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+    for child in processes:
+        supervisor.start(child)
+    return await _wait_ready(settings, where, ("unknown", "down") if samples else ("unknown",))
+
+
+def _port_of(child: Child) -> int:
+    return int(child.command[child.command.index("--port") + 1])
+
+
+async def _is_listening(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _tell(console: Console, text: str) -> None:
+    console.print(escape(text), style="yellow", soft_wrap=True)  # commands are to be copied
+
+
+async def _watch(redis: EmbeddedRedis, console: Console) -> None:
+    command = shlex.join(redis.command)
+    pid = redis.pid
+    await redis.ended()
+    _tell(console, f"redis (pid {pid}) ended. Start it again with:\n    {command}")
 
 
 async def _wait_ready(settings: Settings, where: tuple[str, int], missing: tuple[str, ...]) -> list[str]:
@@ -153,15 +211,16 @@ async def _wait_ready(settings: Settings, where: tuple[str, int], missing: tuple
 def _print_where_to_look(
     console: Console,
     where: tuple[str, int],
-    redis_url: str,
     path: Path,
-    config: Path | None,
+    env: Mapping[str, str],
     samples: list[Child],
     unseen: list[str],
 ) -> None:
     url = _base_url(where)
-    program = Path(sys.executable).parent / "broadcaster"
-    flags = f"--config {path} --redis-url {redis_url}"
+    # The sample's file goes by these variables: without them, other settings would be compared with ours.
+    variables = with_variables(env, _needed(env) if samples else ["REDIS_URL"])
+    program = shlex.join([*variables, str(Path(sys.executable).parent / "broadcaster")])
+    flags = f"--config {shlex.quote(str(path))}"
     console.print()
     console.print(f"[bold green]Watching.[/] The page is at [bold]{url}/[/]")
     if unseen:

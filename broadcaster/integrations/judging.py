@@ -15,12 +15,14 @@ class Paths:
     """The services that each path, and all below it, cannot be served without.
 
     Of several paths that fit the longest counts; what fits none needs no verdict. Raises ValueError for a service that
-    is not in the settings.
+    is not in the settings, and for a path that could fit none.
     """
 
     def __init__(self, manager: ServiceAvailabilityManager, paths: Mapping[str, Requires]) -> None:
-        for requires in paths.values():
-            manager.expect(*(requires or ()))
+        for path, requires in paths.items():
+            manager.expect_all(requires)
+            if not path.startswith("/"):
+                raise ValueError(f"the path {path!r} does not begin with '/', so that no request would be judged by it")
         self._manager = manager
         self._paths = dict(sorted(paths.items(), key=lambda item: len(item[0]), reverse=True))  # the longest first
 

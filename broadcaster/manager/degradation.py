@@ -126,15 +126,20 @@ class RecoveryQueue:
         """
         if not self._is_busy and self._status() is not Status.DOWN:
             return await function(*args, **kwargs)
-        async with asyncio.timeout(self._deadline) as waiting:
-            await self._turn()
-            try:
-                while self._status() is Status.DOWN:
-                    await self._until_back()
-                waiting.reschedule(None)
-                return await function(*args, **kwargs)
-            finally:
-                self._next()
+        try:
+            async with asyncio.timeout(self._deadline) as waiting:
+                await self._turn()
+                try:
+                    while self._status() is Status.DOWN:
+                        await self._until_back()
+                    waiting.reschedule(None)
+                    return await function(*args, **kwargs)
+                finally:
+                    self._next()
+        except TimeoutError:
+            if not waiting.expired():
+                raise  # the function's own
+            raise TimeoutError(f"{self.service} was not back within {self._deadline:g} s") from None
 
     async def _turn(self) -> None:
         if not self._is_busy:

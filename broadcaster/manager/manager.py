@@ -79,6 +79,7 @@ StatusName = Literal["unknown", "up", "degraded", "down"]
 EventName = Literal["up", "down", "degraded", "recovered"]
 
 S = TypeVar("S")
+Choice = TypeVar("Choice", bound=StrEnum)
 Handler = TypeVar("Handler", bound=Callable[[ServiceChanged], object])
 
 
@@ -104,7 +105,7 @@ class ServiceAvailabilityManager:
         ``redis_url`` wins over ``REDIS_URL`` in ``env``, and that over the file. Raises ConfigError.
         """
         settings = load_settings(Path(path), env)
-        if Mode(mode) is Mode.LOCAL:
+        if _one_of(Mode, mode) is Mode.LOCAL:
             return cls.local(settings)
         url = redis_url or env.get("REDIS_URL", "") or settings.redis.url or DEFAULT_REDIS_URL
         manager = cls(settings, RedisStore.connect(url, settings.namespace, timeout=settings.redis.timeout))
@@ -236,11 +237,21 @@ class ServiceAvailabilityManager:
         return self._picture.loaded.is_set()
 
     async def wait_loaded(self, timeout: float) -> bool:
-        """Waits up to ``timeout`` seconds for the first load; whether it came."""
+        """Waits up to ``timeout`` seconds for the first load, and in mode ``local`` until something is known of every
+        service; whether that came."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._picture.loaded.wait()
-        return self._picture.loaded.is_set()
+                if self._worker is not None:
+                    await self._first_looks()
+                return True
+        return False
+
+    async def _first_looks(self) -> None:
+        async with self.changes() as changes:
+            while any(self.status(name) is Status.UNKNOWN for name in self._catalogue.services):
+                if await anext(changes, None) is None:
+                    return
 
     async def validate_startup(self, requires: Sequence[str] | None = None) -> None:
         """Waits until every critical service has served this very process once; to be called before it takes users.
@@ -252,7 +263,7 @@ class ServiceAvailabilityManager:
         """
         from broadcaster.manager.startup import wait_for_dependencies  # with all that the probes need
 
-        self.expect(*(requires or ()))
+        self.expect_all(requires)
         await wait_for_dependencies(self._settings, requires=requires)
 
     def status(self, service: str) -> Status:
@@ -280,11 +291,8 @@ class ServiceAvailabilityManager:
         where ``gate.enforce_percent`` is below 100, only some users are refused, and nobody who is not named. Raises
         ValueError for a service that is not in the settings.
         """
-        needed = None
-        if requires is not None:
-            needed = tuple(requires)
-            self.expect(*needed)
-        return self._gate.judge(needed, user)
+        self.expect_all(requires)
+        return self._gate.judge(None if requires is None else tuple(requires), user)
 
     def refuse(self, admission: Admission) -> Refusal:
         """What one is told now who is not admitted, with a time to come back that is its own. For a rejection only."""
@@ -461,7 +469,7 @@ class ServiceAvailabilityManager:
         A coroutine function becomes a task, which ends at the latest with the manager. An exception is logged and
         reaches nobody else. Raises ValueError for an event, or a service, that there is not.
         """
-        kind = None if event is None else EventKind(event)
+        kind = None if event is None else _one_of(EventKind, event)
         if service is not None:
             self.expect(service)
 
@@ -487,7 +495,7 @@ class ServiceAvailabilityManager:
         Raises TimeoutError after ``timeout`` seconds (None: waits for ever), ValueError for a service or a status that
         there is not. Cancelling it, and any number of callers at a time, disturb nobody.
         """
-        wanted = Status(status)
+        wanted = _one_of(Status, status)
         self.expect(service)
         async with asyncio.timeout(timeout), self.changes() as changes:
             snapshot = self.snapshot
@@ -500,11 +508,19 @@ class ServiceAvailabilityManager:
         return snapshot.state(service)
 
     def expect(self, *services: str) -> None:
-        """Raises ValueError for a service that is not in the settings."""
+        """Raises ValueError for a service that is not in the settings, TypeError for what is no name."""
         for name in services:
+            if not isinstance(name, str):
+                raise TypeError(f"a service is named by a text, not by {name!r}")
             if name not in self._catalogue.services:
                 known = ", ".join(self._catalogue.services)
                 raise ValueError(f"no service named {name!r} in the settings; there are {known}")
+
+    def expect_all(self, requires: Sequence[str] | None) -> None:
+        """The same for what a gate, or a call, requires. Raises TypeError for a text in the place of several."""
+        if isinstance(requires, str):
+            raise TypeError(f"what is required is a tuple or list of services, ({requires!r},), not a text")
+        self.expect(*(requires or ()))
 
     async def _probe(self, worker: Worker) -> None:
         """A worker that fails is no longer heard, and the feed says so."""
@@ -512,6 +528,13 @@ class ServiceAvailabilityManager:
             await worker.run()
         except Exception:
             log.exception("local_worker_failed")
+
+
+def _one_of(kind: type[Choice], value: str) -> Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is none of {', '.join(kind)}") from None
 
 
 def _report_failure(task: asyncio.Task[None]) -> None:

@@ -60,9 +60,10 @@ def run(name: str, port: int, data: Path, config: Path | None) -> None:
         case "backend":
             if find_spec("fastapi") is None:
                 raise StartupError("the chat needs FastAPI: install the extra status-broadcaster[sample]")
-            from broadcaster.sample.chat.app import make_app
+            from broadcaster.sample.chat.app import make_app, validate_startup
 
             with as_file(files("broadcaster.sample").joinpath("services.yaml")) as sample:
+                asyncio.run(validate_startup(config or sample))
                 serve(make_app(config or sample), port)
         case "auth":
             from broadcaster.sample import auth

@@ -28,7 +28,7 @@ class Control(msgspec.Struct):
     """How it behaves from now on; ``seconds`` is what every answer takes when it is slow."""
 
     mode: Mode
-    seconds: float = 3.0
+    seconds: float = 1.0
 
 
 class _Message(msgspec.Struct):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import threading
 import time
 import uuid
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import websockets
 
-from broadcaster.protocol.closing import NORMAL
+from broadcaster.protocol.closing import NORMAL, RESTART
 
 AGAIN = 2.0
 """Seconds before it connects again where nobody said when."""
@@ -21,9 +22,10 @@ AGAIN = 2.0
 async def chat(name: str, port: int) -> None:
     """Until standard input ends: signs in, joins the lobby, and comes back after whatever ends the connection."""
     lines: asyncio.Queue[str | None] = asyncio.Queue()
-    reading = asyncio.create_task(_read(lines))
+    reading = threading.Thread(target=_read, args=(lines, asyncio.get_running_loop()), daemon=True)
+    reading.start()
     _print("Type and press Enter; '@assistant ...' asks the assistant. Ctrl-D ends.")
-    while not (reading.done() and lines.empty()):
+    while True:
         wait = await _session(name, port, lines)
         if wait is None:
             return
@@ -64,7 +66,8 @@ async def _talk(socket: websockets.ClientConnection, lines: asyncio.Queue[str | 
         speaking.cancel()
     if socket.close_code == NORMAL.code:
         return None
-    _print(f"! closed: {socket.close_reason or 'the connection broke'}")
+    restarts = socket.close_code == RESTART.code
+    _print(f"! closed: {socket.close_reason or ('the chat restarts' if restarts else 'the connection broke')}")
     return wait
 
 
@@ -75,13 +78,12 @@ async def _speak(socket: websockets.ClientConnection, lines: asyncio.Queue[str |
     await socket.close(NORMAL.code)
 
 
-async def _read(lines: asyncio.Queue[str | None]) -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        if said := line.decode(errors="replace").strip():
-            lines.put_nowait(said)
-    lines.put_nowait(None)
+def _read(lines: asyncio.Queue[str | None], loop: asyncio.AbstractEventLoop) -> None:
+    """Standard input may be anything, also a file, which no event loop can wait for: this has a thread of its own."""
+    for line in sys.stdin:
+        if said := line.strip():
+            loop.call_soon_threadsafe(lines.put_nowait, said)
+    loop.call_soon_threadsafe(lines.put_nowait, None)
 
 
 def _words(event: dict[str, object]) -> str:

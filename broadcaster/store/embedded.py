@@ -18,7 +18,7 @@ import redis.asyncio
 import redis.exceptions
 
 from broadcaster.domain.errors import StartupError
-from broadcaster.store.children import end, spawn
+from broadcaster.store.children import end, spawn, wait
 
 START_SECONDS = 10.0
 PROGRAMS = ("redis-server", "valkey-server")
@@ -53,6 +53,16 @@ class EmbeddedRedis:
     @property
     def pid(self) -> int:
         return self._child.pid if self._child else 0
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it again by hand, with its data; to be asked for while it is entered."""
+        return [self._program or find_program(), *self._arguments()]
+
+    async def ended(self) -> int:
+        """Waits until the server ends by itself; its exit status. To be called while it is entered."""
+        assert self._child is not None
+        return await wait(self._child)
 
     async def __aenter__(self) -> Self:
         program = self._program or find_program()
@@ -115,7 +125,8 @@ class EmbeddedRedis:
                 self._lock.close()
             self._lock = None
             raise StartupError(
-                f"{self.state_dir} is in use by another embedded Redis; end that one or choose another directory"
+                f"{self.state_dir} is in use by another embedded Redis; end that one or choose another directory "
+                "(broadcaster up: --state-dir)"
             ) from None
         except OSError as error:
             raise StartupError(f"cannot use {self.state_dir} for state: {error.strerror or error}") from error

@@ -197,6 +197,11 @@ async def test_health_pages(application: Application) -> None:
     assert internal["checks"]["auth:availability"][0]["revision"] > 0
 
 
+async def test_a_gate_on_a_path_that_no_request_has_is_refused(world: World) -> None:
+    with pytest.raises(ValueError, match="does not begin with '/'"):
+        ServiceGate(Starlette(), world.manager, {"ws": None})
+
+
 async def test_a_gate_for_a_service_that_there_is_not_is_refused(world: World) -> None:
     with pytest.raises(ValueError, match="nobody"):
         ServiceGate(Starlette(), world.manager, {"/ws": ("nobody",)})

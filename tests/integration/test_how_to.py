@@ -102,10 +102,22 @@ async def running(main: Any, manager: ServiceAvailabilityManager, port: int) -> 
     task = asyncio.create_task(main())
     try:
         await until_up(manager)
+        async with asyncio.timeout(DEADLINE):
+            while not await is_listening(port):
+                await asyncio.sleep(0.01)
         yield f"{LOOPBACK}:{port}"
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def is_listening(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

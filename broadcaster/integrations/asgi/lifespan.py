@@ -11,6 +11,11 @@ from broadcaster.manager.manager import ServiceAvailabilityManager
 
 log = structlog.get_logger()
 
+HINT = (
+    "not everything is known yet: what is unknown refuses nobody, unless fail_open is off. Is Redis reached "
+    "(REDIS_URL, or redis.url of the settings)? mode='local' needs none"
+)
+
 
 def lifespan(
     manager: ServiceAvailabilityManager, *, load_timeout: float = 5.0
@@ -26,7 +31,7 @@ def lifespan(
     async def entered(app: object) -> AsyncIterator[None]:
         async with manager:
             if not await manager.wait_loaded(load_timeout):
-                log.warning("serving_unloaded", hint="the carrier was not read yet; services are unknown")
+                log.warning("serving_unloaded", hint=HINT)
             yield
 
     return entered

@@ -57,6 +57,14 @@ class Backend:
     agent: Agent
 
 
+async def validate_startup(config: Path, env: Mapping[str, str] = os.environ) -> None:
+    """Waits for what the chat cannot do without; see ``ServiceAvailabilityManager.validate_startup``.
+
+    Before there is a server: one that starts heeds no SIGTERM until its application has started.
+    """
+    await ServiceAvailabilityManager.from_config(config, env=env).validate_startup(NEEDS)
+
+
 def make_app(config: Path, env: Mapping[str, str] = os.environ) -> FastAPI:
     """The chat for a services.yaml, and services on the ports that ``SAMPLE_*_PORT`` in ``env`` name."""
     manager = ServiceAvailabilityManager.from_config(config, env=env)
@@ -65,7 +73,6 @@ def make_app(config: Path, env: Mapping[str, str] = os.environ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await manager.validate_startup(NEEDS)
             await stack.enter_async_context(manager)
             await manager.wait_loaded(timeout=5)
             await _open(backend, manager, env, stack)

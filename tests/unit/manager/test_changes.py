@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+from typing import Any
 
 import pytest
 import structlog
@@ -107,6 +108,13 @@ async def test_waiting_has_an_end(world: World) -> None:
 async def test_waiting_for_what_there_is_not_is_refused(world: World, service: str, status: str) -> None:
     with pytest.raises(ValueError, match=service if service == "nobody" else status):
         await world.manager.wait_until(service, status)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("requires", ["auth", [["auth"]]])
+async def test_services_are_named_one_by_one(world: World, requires: Any) -> None:
+    """A forgotten comma is found, whatever the service's letters are."""
+    with pytest.raises(TypeError, match="auth"):
+        world.manager.admit(requires=requires)
 
 
 async def test_handlers_hear_what_they_asked_for(world: World) -> None:
