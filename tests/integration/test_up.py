@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shlex
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -126,9 +127,10 @@ async def test_what_it_prints_works(tmp_path: Path) -> None:
         health = await up.get("/health/dependencies")
         assert (health.status_code, health.json()["status"]) == (200, "pass")
         program, *arguments = shlex.split(up.printed(r"^  table +(.*)$"))
-        async with running_command([program, *arguments]) as table:
+        async with running_command([shutil.which(program) or program, *arguments]) as table:
             assert await table.ended() == 0, table.told
         assert len(table.out) == 9
+        assert "other settings" not in table.told
         async with connect(up.printed(r"^  as a user +(\S+)$")) as client:
             assert client.welcome.text == ""
             os.kill(int(up.printed(r"kill (\d+) +\(auth")), signal.SIGTERM)
