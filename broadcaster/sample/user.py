@@ -29,6 +29,8 @@ async def chat(name: str, port: int) -> None:
         wait = await _session(name, port, lines)
         if wait is None:
             return
+        if not reading.is_alive() and lines.qsize() == 1:
+            return  # that standard input ended is all that is left to hear
         _print(f"(connecting again in {wait:.0f} s)")
         await asyncio.sleep(wait)
 

@@ -62,6 +62,9 @@ class Service:
 
 
 async def until_seen(*services: Service) -> None:
+    """Has them looked at, as the first look comes at a time of its own, and waits for that."""
+    for each in services:
+        each.detector.nudge()
     async with asyncio.timeout(DEADLINE):
         while not all(each.observations for each in services):
             await asyncio.sleep(0.01)
@@ -104,7 +107,6 @@ async def test_a_good_answer_ends_the_hurry() -> None:
             again(service)
             service.is_well = False
             service.attempts = 0
-            service.detector.nudge()
             await until_seen(service)
             assert service.attempts == 3  # two retries
         finally:
