@@ -291,8 +291,10 @@ class ServiceAvailabilityManager:
         where ``gate.enforce_percent`` is below 100, only some users are refused, and nobody who is not named. Raises
         ValueError for a service that is not in the settings.
         """
+        if requires is None:
+            return self._gate.judge(None, user)
         self.expect_all(requires)
-        return self._gate.judge(None if requires is None else tuple(requires), user)
+        return self._gate.judge(tuple(requires), user)
 
     def refuse(self, admission: Admission) -> Refusal:
         """What one is told now who is not admitted, with a time to come back that is its own. For a rejection only."""
