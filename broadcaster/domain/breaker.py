@@ -295,17 +295,17 @@ class Breaker:
     def retry_after(self, now: float) -> float:
         """Seconds after which a refused caller may ask again; 0 where it need not wait.
 
-        Of an open time what is left; where something else than time may end it (announced, forced) at most the longest
-        open time.
+        Of an open time what is left; of one that was announced at most the shortest open time, as its end will be
+        announced, too, and asking costs nothing; of a forced one the longest.
         """
         now = self._time(now)
-        longest = self.policy.exponential_max_wait_duration_in_open_state
         if self._state is _OPEN:
             left = max(0.0, self._until - now)
-            return min(left, longest) if self._is_held else left
+            return min(left, self.policy.wait_duration_in_open_state) if self._is_held else left
         if self._state is _HALF_OPEN:
             return 0.0 if self._has_room() else RETRY
-        return longest if self._state is BreakerState.FORCED_OPEN else 0.0
+        forced = self._state is BreakerState.FORCED_OPEN
+        return self.policy.exponential_max_wait_duration_in_open_state if forced else 0.0
 
     def metrics(self, now: float) -> BreakerMetrics:
         """How the breaker stands now. It changes nothing, so that a scrape may ask on a thread of its own."""
