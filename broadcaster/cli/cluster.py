@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,8 +14,7 @@ from pathlib import Path
 import structlog
 
 from broadcaster.cli.supervisor import Child, Supervisor
-from broadcaster.domain.errors import StartupError
-from broadcaster.node.server import listen
+from broadcaster.node.server import bind
 
 log = structlog.get_logger()
 
@@ -27,7 +25,7 @@ async def serve_many(flags: Sequence[str], *, redis_url: str, workers: int, host
     A process that ends by itself is started again. At the end each has ``grace`` seconds to drain; a second signal
     hurries them, SIGHUP is passed on. Raises StartupError where the port cannot be had.
     """
-    with _reserved(host, port) as chosen, tempfile.TemporaryDirectory(prefix="status-broadcaster-") as meeting:
+    with reserved(host, port) as chosen, tempfile.TemporaryDirectory(prefix="status-broadcaster-") as meeting:
         supervisor = Supervisor(say=_say, tell=lambda text: log.warning("process_ended", told=text))
         stopping = asyncio.Event()
         received: list[int] = []
@@ -58,18 +56,13 @@ async def serve_many(flags: Sequence[str], *, redis_url: str, workers: int, host
 
 
 @contextlib.contextmanager
-def _reserved(host: str, port: int) -> Iterator[int]:
+def reserved(host: str, port: int) -> Iterator[int]:
     """The port, kept from others while our processes share it. Raises StartupError where somebody has it."""
-    alone = listen(host, port)  # fails also where somebody shares it
-    chosen = int(alone.getsockname()[1])
-    alone.close()
-    with socket.socket(alone.family, socket.SOCK_STREAM) as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            kept.bind((host, chosen))
-        except OSError as error:
-            raise StartupError(f"cannot keep {host}:{chosen}: {error.strerror or error}") from error
+    # Asked without sharing, so that it fails also where somebody shares it; and without listening, as a client that
+    # came in between would be taken and cut off.
+    with bind(host, port) as alone:
+        chosen = int(alone.getsockname()[1])
+    with bind(host, chosen, is_shared=True):
         yield chosen
 
 

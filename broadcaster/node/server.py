@@ -144,26 +144,40 @@ def listen(host: str, port: int, *, settings: NodeSettings | None = None, is_sha
     Raises StartupError saying what to do where it cannot be had.
     """
     settings = settings or NodeSettings()
-    listener = None
+    listener = bind(host, port, is_shared=is_shared)
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         # What is accepted inherits it, so that the kernel, too, keeps only so much for a client that does not read.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, settings.send_buffer_bytes)
-        listener.bind(address)
         listener.listen(settings.backlog)
-        return listener
     except OSError as error:
-        if listener is not None:
-            listener.close()
-        raise StartupError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
-        ) from error
+        listener.close()
+        raise _unavailable(host, port, error) from error
+    return listener
+
+
+def bind(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
+    """A socket that has the port and takes no connections yet. Raises StartupError where somebody else has it."""
+    bound = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError as error:
+        if bound is not None:
+            bound.close()
+        raise _unavailable(host, port, error) from error
+    return bound
+
+
+def _unavailable(host: str, port: int, error: OSError) -> StartupError:
+    return StartupError(
+        f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
+    )
 
 
 def _load(config: uvicorn.Config, settings: NodeSettings) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from broadcaster.cli.cluster import reserved
 from tests.support.clients import RecordingClient, connect
 from tests.support.commands import finished
 from tests.support.ports import LOOPBACK, free_port
@@ -143,6 +146,18 @@ async def test_a_port_is_not_shared_with_strangers(tmp_path: Path, workers: int)
         assert done.code == 1
         assert "cannot listen on" in done.err
         assert "Traceback" not in done.err
+
+
+def test_a_port_that_is_only_reserved_takes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is taken before the first process is there would be cut off, and think that the node had been ready."""
+    listened: list[int] = []
+    monkeypatch.setattr(socket.socket, "listen", lambda self, *_: listened.append(self.getsockname()[1]))
+    with reserved(LOOPBACK, port := free_port()) as chosen, socket.socket() as client:
+        assert chosen == port
+        assert client.connect_ex((LOOPBACK, port)) == errno.ECONNREFUSED
+        assert listened == []
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind((LOOPBACK, port))
 
 
 async def test_nonsense_is_refused(tmp_path: Path) -> None:
