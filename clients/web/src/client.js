@@ -1,0 +1,538 @@
+// What an application uses: the state of things, and what happens to it.
+
+import { browserEnvironment } from "./environment.js";
+import { Link } from "./link.js";
+import { isUnwell, Replica, VERSION } from "./replica.js";
+import { Tabs } from "./tabs.js";
+
+const GRACE_MS = 5_000;
+const HEARTBEAT_MS = 30_000;
+const BACKLOG = 1_000;
+
+/** An event of the client; ``detail`` depends on its type. */
+export class AvailabilityEvent extends Event {
+  constructor(type, detail) {
+    super(type);
+    this.detail = detail;
+  }
+}
+
+/** The client cannot go on. The message says what to do. */
+export class AvailabilityError extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = "AvailabilityError";
+  }
+}
+
+/** Follows the availability of an application's services. The types and their documentation are in index.d.ts. */
+export class AvailabilityClient extends EventTarget {
+  #env;
+  #link;
+  #tabs;
+  #replica = new Replica();
+  #graceMs;
+  #heartbeatMs;
+  #pauseHidden;
+  #listening = new AbortController();
+  #phase = "idle"; // "running", "outdated", "closed"
+  #remote = null; // the connection of the tab that leads
+  #isPaused = false;
+  #admission = null;
+  #refusal = null;
+  #isRefusedNow = false; // the refusal came over the connection that ended last
+  #text = "";
+  #standing = "connecting";
+  #grace = 0;
+  #readers = new Set();
+  #loaded;
+  #settle;
+
+  constructor(url, options = {}) {
+    super();
+    const env = { ...browserEnvironment(), ...options.environment };
+    const address = socketUrl(url, options, env.baseUrl);
+    this.url = address.href;
+    this.#env = env;
+    this.#graceMs = options.graceMs ?? GRACE_MS;
+    this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
+    this.#pauseHidden = options.pauseHidden ?? true;
+    this.#loaded = new Promise((resolve, reject) => {
+      this.#settle = { resolve: () => resolve(this), reject };
+    });
+    this.#loaded.catch(() => {}); // whoever does not wait for it hears of it by "connection"
+    const mayConnect = () => !this.#pauseHidden || !env.isHidden();
+    this.#link = new Link({
+      url: this.url,
+      checkUrl: options.checkUrl ?? checkUrl(address),
+      heartbeatMs: this.#heartbeatMs,
+      getTicket: options.getTicket,
+      mayConnect,
+      env,
+      on: {
+        message: (text) => this.#received(text),
+        change: () => this.#linkChanged(),
+        error: (error) => this.#emit("error", ticketError(error)),
+      },
+    });
+    this.#tabs = new Tabs({
+      heartbeatMs: this.#heartbeatMs,
+      name: (options.share ?? true) ? `status-broadcaster ${options.shareName ?? this.url}` : null,
+      env,
+      on: {
+        lead: () => (mayConnect() ? this.#lead() : this.#pause()),
+        mayLead: mayConnect,
+        lost: () => {
+          this.#link.stop();
+          this.#follow();
+        },
+        hello: (id, wants) => this.#answer(id, wants),
+        told: (message) => this.#told(message),
+      },
+    });
+    options.signal?.addEventListener("abort", () => this.close(options.signal.reason), { once: true });
+    if (options.signal?.aborted) {
+      this.close(options.signal.reason);
+    }
+  }
+
+  get services() {
+    return this.#replica.services;
+  }
+
+  get features() {
+    return this.#replica.features;
+  }
+
+  get position() {
+    return this.#replica.position;
+  }
+
+  get feed() {
+    return this.#replica.feed;
+  }
+
+  get isLoaded() {
+    return this.#replica.isLoaded;
+  }
+
+  get text() {
+    return this.#text;
+  }
+
+  get admission() {
+    return this.#admission;
+  }
+
+  get refusal() {
+    return this.#refusal;
+  }
+
+  get isLeading() {
+    return this.#tabs.isLeading;
+  }
+
+  get lastGood() {
+    return this.#near.lastGood;
+  }
+
+  get closeCode() {
+    return this.#near.code;
+  }
+
+  get closeReason() {
+    return this.#near.reason;
+  }
+
+  get retryAt() {
+    return this.#near.retryAt;
+  }
+
+  get connection() {
+    if (this.#phase !== "running") {
+      return this.#phase;
+    }
+    const { state } = this.#near;
+    if (this.#isPaused) {
+      return "paused";
+    }
+    if (state === "idle") {
+      return "connecting"; // another tab leads, and has yet to say how things are
+    }
+    return state === "waiting" && !this.#env.isOnline() ? "offline" : state;
+  }
+
+  get isOffline() {
+    return this.connection !== "open" && !this.#env.isOnline();
+  }
+
+  get isFeedLost() {
+    if (this.connection === "open") {
+      return this.isLoaded && this.feed !== "live";
+    }
+    if (this.#phase === "idle" || this.#phase === "closed" || this.#isRefusedNow) {
+      return false;
+    }
+    return this.connection === "ended" || this.#env.now() - this.lastGood >= this.#graceMs;
+  }
+
+  get troubles() {
+    return [...(this.#refusal?.services ?? this.services.values())].filter(isUnwell);
+  }
+
+  get standing() {
+    if (this.#phase === "outdated") {
+      return "outdated";
+    }
+    if (this.isOffline) {
+      return "offline";
+    }
+    if (this.isFeedLost) {
+      return "lost";
+    }
+    if (this.#isRefusedNow) {
+      return "refused";
+    }
+    if (!this.isLoaded) {
+      return "connecting";
+    }
+    if (this.troubles.length) {
+      return "degraded";
+    }
+    const services = [...this.services.values()];
+    return services.length && services.every(({ status }) => status === "up") ? "well" : "unknown";
+  }
+
+  connect() {
+    if (this.#phase === "idle") {
+      this.#phase = "running";
+      const { signal } = this.#listening;
+      const on = (type, listener) => this.#env.on(type, listener, signal);
+      on("online", () => this.#networkChanged(true));
+      on("offline", () => this.#networkChanged(false));
+      on("visibilitychange", () => this.#env.isHidden() || this.#shown());
+      on("pagehide", () => this.#pause());
+      on("pageshow", ({ persisted }) => persisted && this.#follow());
+      this.#follow();
+    }
+    return this.#loaded;
+  }
+
+  reconnect() {
+    if (this.#phase === "idle") {
+      this.connect();
+    } else if (this.#phase !== "closed") {
+      this.#phase = "running";
+      this.#isPaused = false;
+      if (this.isLeading) {
+        this.#link.retryNow();
+      } else {
+        this.#tabs.join();
+        this.#tabs.ask("retry");
+      }
+    }
+  }
+
+  close(reason) {
+    if (this.#phase === "closed") {
+      return;
+    }
+    this.#tell({ link: { ...this.#state(), state: "connecting" } }); // who leads next connects at once
+    this.#phase = "closed";
+    this.#listening.abort();
+    this.#env.clearTimeout(this.#grace);
+    this.#link.stop();
+    this.#tabs.close();
+    this.#settle.reject(reason ?? new AvailabilityError("The client was closed; make a new one to connect again."));
+    for (const reader of this.#readers) {
+      reader.end();
+    }
+    this.#emit("connection", { state: "closed" });
+    this.#emit("change");
+  }
+
+  notices({ signal } = {}) {
+    const waiting = [];
+    const ready = [];
+    const done = { value: undefined, done: true };
+    let isOver = this.#phase === "closed" || signal?.aborted === true;
+    const reader = {
+      put: (value) => {
+        const first = waiting.shift();
+        if (first) {
+          first({ value, done: false });
+        } else if (ready.push(value) > BACKLOG) {
+          ready.shift();
+        }
+      },
+      end: () => {
+        isOver = true;
+        this.#readers.delete(reader);
+        for (const each of waiting.splice(0)) {
+          each(done);
+        }
+      },
+    };
+    if (!isOver) {
+      this.#readers.add(reader);
+      signal?.addEventListener("abort", reader.end, { once: true });
+    }
+    return {
+      next: async () => {
+        if (ready.length) {
+          return { value: ready.shift(), done: false };
+        }
+        return isOver ? done : new Promise((resolve) => waiting.push(resolve));
+      },
+      return: async () => {
+        ready.length = 0;
+        reader.end();
+        return done;
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  [Symbol.asyncIterator]() {
+    this.connect();
+    return this.notices();
+  }
+
+  // The connection as this tab knows it: its own, or that of the tab that leads.
+  get #near() {
+    return this.isLeading || this.#remote === null ? this.#link : this.#remote;
+  }
+
+  #follow() {
+    if (this.#phase === "running") {
+      this.#isPaused = false;
+      this.#remote = null;
+      this.#tabs.join();
+      this.#update();
+    }
+  }
+
+  #lead() {
+    this.#isPaused = false;
+    this.#remote = null;
+    this.#link.start();
+  }
+
+  // A hidden tab opens no connection. It lets others lead, of which one may be in sight.
+  #pause() {
+    if (this.#phase === "running") {
+      this.#isPaused = true;
+      this.#tell({ link: { ...this.#state(), state: "paused" } });
+      this.#link.stop();
+      this.#tabs.rest();
+      this.#changed();
+    }
+  }
+
+  #shown() {
+    if (this.isLeading) {
+      this.#link.check();
+    } else if (this.#isPaused) {
+      this.#follow();
+    } else {
+      this.#tabs.ask();
+    }
+  }
+
+  #networkChanged(isOnline) {
+    if (!this.isLeading) {
+      this.#tabs.ask();
+    } else if (isOnline) {
+      this.#link.online();
+    } else {
+      this.#link.offline();
+    }
+    this.#changed();
+  }
+
+  #linkChanged() {
+    if (this.#link.state === "paused") {
+      this.#pause();
+      return;
+    }
+    this.#tell({ link: this.#state() });
+    this.#changed();
+  }
+
+  #state() {
+    const { state, lastGood, retryAt, code, reason } = this.#link;
+    return { state, lastGood, retryAt, code, reason };
+  }
+
+  #tell(message, to = null) {
+    if (this.isLeading) {
+      this.#tabs.tell(message, to);
+    }
+  }
+
+  #answer(id, wants) {
+    if (wants === "retry") {
+      this.reconnect();
+    }
+    if (wants !== "all") {
+      this.#tell({ link: this.#state() }, id);
+      if (this.#env.now() - this.lastGood >= this.#heartbeatMs / 2) {
+        this.#link.check();
+      }
+      return;
+    }
+    const { position, feed, isLoaded } = this.#replica;
+    const type = this.#admission === "waiting" ? "waiting" : "welcome";
+    const views = { services: [...this.services.values()], features: [...this.features.values()] };
+    const whole = { type, v: VERSION, at: new Date(this.#env.now()).toISOString(), position, feed, ...views };
+    const said = isLoaded ? [{ ...whole, text: this.#text }] : [];
+    if (this.#refusal) {
+      said.push(this.#refusal);
+    }
+    this.#tell({ said, link: this.#state() }, id);
+  }
+
+  #told({ said = [], link }) {
+    if (this.#phase === "idle" || this.#phase === "closed") {
+      return;
+    }
+    this.#remote = link ?? (this.#remote && { ...this.#remote, lastGood: this.#env.now() });
+    for (const each of said) {
+      this.#take(each);
+    }
+    if (link) {
+      if (link.state !== "paused") {
+        this.#isPaused = false;
+        this.#tabs.join(); // a hidden tab gave up its turn when nobody was in sight
+      }
+      this.#changed();
+    } else {
+      this.#update();
+    }
+  }
+
+  #received(text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      return;
+    }
+    if (typeof message !== "object" || message === null) {
+      return;
+    }
+    this.#tell({ said: [message] });
+    this.#take(message);
+    this.#update();
+  }
+
+  #take(message) {
+    if (message.v > VERSION) {
+      this.#phase = "outdated";
+      if (this.isLeading) {
+        this.#link.end();
+      }
+      return;
+    }
+    const { type } = message;
+    if (type === "goodbye" || type === "rejected") {
+      this.#link.retryAfter(message.retry_after_ms);
+      if (type === "rejected") {
+        this.#refusal = message;
+        this.#isRefusedNow = true;
+        this.#admission = "rejected";
+      }
+      this.#emit(type, message);
+      return;
+    }
+    const before = this.#replica.services;
+    const happened = this.#replica.apply(message);
+    if (this.#replica.services !== before) {
+      this.#text = message.text ?? "";
+      this.#refusal = null;
+      this.#isRefusedNow = false;
+      if (type !== "snapshot") {
+        this.#admission = type === "waiting" ? "waiting" : "admitted";
+      }
+      this.#settle.resolve();
+      this.#emit(type, message);
+    }
+    for (const each of happened) {
+      this.#emit(each.kind === "feed" ? "feed" : "notice", each);
+      for (const reader of this.#readers) {
+        reader.put(each);
+      }
+    }
+  }
+
+  // The connection is another one than before, or in another state.
+  #changed() {
+    if (this.#near.state === "waiting" && this.#near.code === 1006) {
+      this.#isRefusedNow = false; // this time nobody said why
+    }
+    const { connection: state, retryAt, closeCode: code, closeReason: reason } = this;
+    if (state === "ended") {
+      const why = [code, reason].filter(Boolean).join(" ");
+      const help = "mend what it says, and call reconnect()";
+      this.#settle.reject(new AvailabilityError(`The server ended the connection: ${why}; ${help}.`));
+    }
+    this.#emit("connection", { state, retryAt, code, reason });
+    this.#update();
+  }
+
+  #update() {
+    if (this.#phase === "closed") {
+      return;
+    }
+    const standing = this.standing;
+    const before = this.#standing;
+    this.#standing = standing;
+    if (standing !== before) {
+      this.#emit("standing", { standing, before });
+    }
+    this.#emit("change");
+    this.#env.clearTimeout(this.#grace);
+    const left = this.lastGood + this.#graceMs - this.#env.now();
+    if (this.connection !== "open" && left > 0) {
+      this.#grace = this.#env.setTimeout(() => this.#update(), left);
+    }
+  }
+
+  #emit(type, detail = null) {
+    this.dispatchEvent(new AvailabilityEvent(type, detail));
+  }
+}
+
+function socketUrl(url, { services, features }, base) {
+  let address;
+  try {
+    address = new URL(url, base);
+  } catch (error) {
+    throw new AvailabilityError(`"${url}" is no address; give one like wss://example.org/ws/status`, { cause: error });
+  }
+  address.protocol = address.protocol.replace(/^http/, "ws");
+  address.hash = "";
+  for (const [name, wanted] of Object.entries({ services, features })) {
+    if (wanted?.length) {
+      address.searchParams.set(name, wanted.join(","));
+    }
+  }
+  return address;
+}
+
+// Where any answer means that the server is there: the node's /livez, beside its /ws.
+function checkUrl(address) {
+  const found = new URL(address);
+  found.protocol = found.protocol.replace(/^ws/, "http");
+  found.pathname = found.pathname.replace(/(\/ws(\/status)?|\/[^/]*)$/, "/livez");
+  found.search = "";
+  return found.href;
+}
+
+function ticketError(error) {
+  return new AvailabilityError("No connection could be tried: getTicket failed, or gave what cannot be sent.", {
+    cause: error,
+  });
+}

@@ -1,0 +1,3 @@
+export { AvailabilityClient, AvailabilityError, AvailabilityEvent } from "./client.js";
+export { isFinal, retryDelay } from "./reconnecting.js";
+export { Replica, VERSION } from "./replica.js";

@@ -1,0 +1,444 @@
+// One tab, on a clock and sockets of the test's own.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { AvailabilityClient } from "../src/index.js";
+import { notice, rejected, service, settle, welcome, World } from "./world.js";
+
+// A client in a tab of a new world, and what it told.
+function start(options = {}, { tab = {}, url = "/ws" } = {}) {
+  const world = new World();
+  const page = world.tab(tab);
+  const client = new AvailabilityClient(url, { share: false, environment: page.environment, ...options });
+  const told = [];
+  for (const type of ["notice", "feed", "rejected", "goodbye", "welcome", "waiting", "snapshot", "error"]) {
+    client.addEventListener(type, ({ detail }) => told.push([type, detail.kind ?? detail.type ?? detail.message]));
+  }
+  const standings = [];
+  client.addEventListener("standing", ({ detail }) => standings.push(detail.standing));
+  return { world, page, client, told, standings };
+}
+
+async function started(...options) {
+  const all = start(...options);
+  const loaded = all.client.connect();
+  await settle();
+  all.world.last.say(welcome());
+  assert.equal(await loaded, all.client);
+  all.told.length = 0;
+  all.standings.length = 0;
+  return all;
+}
+
+test("it connects, is welcomed and hears what changes", async () => {
+  const { world, client, told, standings } = start({ services: ["auth", "db"], features: ["chat"] });
+  assert.equal(client.connection, "idle");
+  const loaded = client.connect();
+  assert.equal(client.connection, "connecting");
+  assert.equal(world.last.url, "wss://chat.test/ws?services=auth%2Cdb&features=chat");
+  assert.deepEqual(world.last.protocols, ["availability.v1"]);
+  world.last.say(welcome({ auth: "up", db: "up" }));
+  await loaded;
+  assert.equal(client.connection, "open");
+  assert.equal(client.admission, "admitted");
+  world.last.say(notice(4, "db", "down"), notice(4, "db", "up"), notice(5, "auth", "degraded", { quiet: true }));
+  assert.deepEqual(told, [["welcome", "welcome"], ["notice", "down"]]);
+  assert.deepEqual(
+    client.troubles.map((each) => each.name),
+    ["auth", "db"],
+  );
+  assert.equal(client.position.revision, 5);
+  assert.deepEqual(standings, ["well", "degraded"]);
+});
+
+test("offline, a lost feed and a degraded service are three different things", async () => {
+  const { world, client, standings } = await started();
+  const all = () => [client.isOffline, client.isFeedLost, client.troubles.length];
+  assert.deepEqual(all(), [false, false, 0]);
+  world.last.say(notice(4, "auth", "degraded"));
+  assert.deepEqual(all(), [false, false, 1]);
+  world.last.say({ type: "feed", v: 1, at: "2026-01-01T10:06:00Z", feed: "unwatched", text: "Not watched." });
+  assert.deepEqual(all(), [false, true, 1]);
+  world.last.say({ type: "feed", v: 1, at: "2026-01-01T10:07:00Z", feed: "live", text: "" });
+  await world.network(false);
+  assert.equal(client.connection, "offline");
+  assert.deepEqual(all(), [true, false, 1]);
+  await world.pass(6_000);
+  assert.deepEqual(all(), [true, true, 1]);
+  await world.network(true);
+  await world.pass(500);
+  world.last.say(welcome());
+  assert.deepEqual(all(), [false, false, 0]);
+  assert.deepEqual(standings, ["degraded", "lost", "degraded", "offline", "lost", "well"]);
+});
+
+test("a short break is not worth a word, a longer one is", async () => {
+  const { world, client, standings } = await started();
+  world.last.end();
+  await world.pass(800);
+  world.last.say(welcome());
+  assert.deepEqual(standings, []);
+  world.last.end();
+  await world.pass(4_900);
+  assert.deepEqual(standings, []);
+  await world.pass(200);
+  assert.deepEqual(standings, ["lost"]);
+  assert.equal(client.services.get("auth").status, "up", "what was known stays there to be shown as old");
+});
+
+test("what a break hid is told when it is over, once", async () => {
+  const { world, told } = await started();
+  world.last.end();
+  await world.pass(800);
+  world.last.say(welcome({ auth: "down" }, { position: { epoch: "e", revision: 7 } }), notice(7, "auth", "down"));
+  assert.deepEqual(told, [["notice", "down"], ["welcome", "welcome"]].reverse());
+});
+
+test("attempts come further and further apart, up to 20 s", async () => {
+  const { world, client } = start();
+  client.connect();
+  const waits = [];
+  for (let attempt = 0; attempt < 8; attempt += 1) {
+    world.last.end();
+    waits.push(client.retryAt - world.time);
+    await world.pass(client.retryAt - world.time);
+  }
+  assert.deepEqual(waits, [750, 1250, 2250, 4250, 8250, 10_250, 10_250, 10_250]);
+  assert.equal(world.sockets.length, 9);
+  assert.equal(world.open.length, 1);
+});
+
+test("a node that lets in and throws out is not met without a pause", async () => {
+  const { world, client } = await started();
+  for (const wait of [750, 1250, 2250]) {
+    world.last.end(3000);
+    assert.equal(client.retryAt - world.time, wait);
+    await world.pass(wait);
+    world.last.say(welcome());
+  }
+  await world.pass(10_000);
+  world.last.end(3000);
+  assert.equal(client.retryAt - world.time, 750, "a connection that lasted ends the row of failures");
+});
+
+test("who is refused learns why, and comes back when told to", async () => {
+  const { world, client, told } = start();
+  const loaded = client.connect();
+  world.last.say(rejected(5400));
+  world.last.end(1011, "Sign-in is unavailable");
+  assert.equal(client.standing, "refused");
+  assert.equal(client.closeReason, "Sign-in is unavailable");
+  assert.match(client.refusal.text, /cannot connect you/);
+  assert.deepEqual(
+    client.troubles.map((each) => each.name),
+    ["auth"],
+  );
+  await world.pass(5399);
+  assert.equal(world.sockets.length, 1);
+  assert.equal(client.standing, "refused", "it is no lost feed: the server said why");
+  await world.pass(1);
+  assert.equal(world.sockets.length, 2);
+  world.last.say(welcome());
+  await loaded;
+  assert.equal(client.refusal, null);
+  assert.equal(client.standing, "well");
+  assert.deepEqual(told, [["rejected", "rejected"], ["welcome", "welcome"]]);
+});
+
+test("a wait that was asked for is for one close only", async () => {
+  const { world, client } = await started();
+  world.last.say({ type: "goodbye", v: 1, at: "2026-01-01T10:08:20Z", text: "", retry_after_ms: 3000 });
+  world.last.end(1012);
+  assert.equal(client.retryAt - world.time, 3000);
+  await world.pass(3000);
+  world.last.end();
+  assert.equal(client.retryAt - world.time, 1250);
+});
+
+test("who waits for admission is told, and let in", async () => {
+  const { world, client, told } = start();
+  const loaded = client.connect();
+  world.last.say(welcome({ auth: "down" }, { type: "waiting", text: "Stay connected." }));
+  await loaded;
+  assert.equal(client.admission, "waiting");
+  world.last.say(notice(4, "auth", "up"), welcome({ auth: "up" }, { position: { epoch: "e", revision: 4 } }));
+  assert.equal(client.admission, "admitted");
+  assert.deepEqual(told.map(([type]) => type), ["waiting", "notice", "notice", "welcome"]);
+});
+
+test("after a close that forbids it only a person connects again", async () => {
+  const { world, client } = start();
+  const loaded = client.connect();
+  world.last.say({ type: "goodbye", v: 1, at: "2026-01-01T10:08:20Z", text: "", retry_after_ms: 3000 });
+  world.last.end(3500, "no such service");
+  await assert.rejects(loaded, /3500 no such service; .*reconnect\(\)/);
+  await world.pass(100_000);
+  assert.equal(client.connection, "ended");
+  assert.equal(client.standing, "lost");
+  assert.equal(world.sockets.length, 1);
+  client.reconnect();
+  world.last.say(welcome());
+  assert.equal(client.connection, "open");
+});
+
+test("a newer protocol is not guessed at", async () => {
+  const { world, client } = await started();
+  world.last.say(welcome({ auth: "down" }, { v: 2 }));
+  assert.equal(client.connection, "outdated");
+  assert.equal(client.standing, "outdated");
+  assert.equal(client.services.get("auth").status, "up");
+  await world.pass(100_000);
+  assert.equal(world.open.length, 0);
+});
+
+test("nonsense changes nothing and breaks nothing", async () => {
+  const { world, client, told } = await started();
+  world.last.say("{", "null", "[]", "7", '"text"', "{}", '{"type":"welcome"}', '{"type":"notice","service":null}');
+  world.last.say('{"type":"snapshot","services":5}', '{"type":"feed"}', '{"type":"goodbye","retry_after_ms":"soon"}');
+  assert.deepEqual(told, [["goodbye", "goodbye"]]);
+  assert.equal(client.standing, "well");
+});
+
+test("a server that says nothing at all is left after ten seconds", async () => {
+  const { world, client } = start();
+  client.connect();
+  await world.pass(10_000);
+  assert.equal(client.connection, "waiting");
+  assert.equal(world.open.length, 0);
+});
+
+test("a missed heartbeat is a server that answers nothing", async () => {
+  const { world, client } = await started();
+  await world.pass(35_000);
+  assert.deepEqual(world.checks, ["https://chat.test/livez"]);
+  assert.equal(client.connection, "open");
+  assert.equal(client.lastGood, world.time - 5_000);
+  world.answersChecks = false;
+  await world.pass(30_001);
+  assert.equal(client.connection, "waiting");
+  assert.equal(world.sockets.length, 1);
+  assert.equal(world.open.length, 0);
+});
+
+test("a check that never works is believed once, and then no longer", async () => {
+  const { world, client } = await started();
+  world.answersChecks = false;
+  await world.pass(36_000);
+  assert.equal(world.sockets.length, 2);
+  world.last.say(welcome());
+  await world.pass(600_000);
+  assert.equal(client.connection, "open");
+  assert.equal(world.sockets.length, 2);
+  assert.equal(world.checks.length, 2);
+});
+
+test("a heartbeat of 0 asks nothing", async () => {
+  const { world, page } = await started({ heartbeatMs: 0 });
+  await page.show(true);
+  await world.pass(600_000);
+  assert.deepEqual(world.checks, []);
+});
+
+test("where the check goes", async () => {
+  for (const [url, expected] of [
+    ["wss://a.test/ws/status?services=x", "https://a.test/livez"],
+    ["ws://a.test:8895/base/ws", "http://a.test:8895/base/livez"],
+    ["status/ws", "https://chat.test/app/status/livez"],
+    ["https://a.test/feed", "https://a.test/livez"],
+  ]) {
+    const { world } = await started({}, { url });
+    await world.pass(31_000);
+    assert.deepEqual(world.checks, [expected]);
+  }
+});
+
+test("an address that is none is refused with one that would do", () => {
+  assert.throws(() => start({}, { url: "http://[" }), /no address; give one like wss:/);
+});
+
+test("a browser that is back online connects soon, and rarely tries before", async () => {
+  const { world, client } = await started();
+  await world.network(false);
+  assert.equal(world.open.length, 0);
+  await world.pass(19_999);
+  assert.equal(world.sockets.length, 1);
+  await world.network(true);
+  await world.pass(250);
+  assert.equal(world.sockets.length, 2);
+  world.last.say(welcome());
+  assert.equal(client.standing, "well");
+});
+
+test("a browser that is wrong about being offline connects all the same", async () => {
+  const { world, client } = await started();
+  await world.network(false);
+  await world.pass(20_000);
+  world.last.say(welcome());
+  assert.equal(client.isOffline, false);
+  assert.equal(client.standing, "well");
+});
+
+test("back online does not hurry what the server asked for", async () => {
+  const { world, client } = start();
+  client.connect();
+  world.last.say(rejected(9000));
+  world.last.end(1011);
+  await world.network(true);
+  await world.pass(8999);
+  assert.equal(world.sockets.length, 1);
+  await world.pass(1);
+  assert.equal(world.sockets.length, 2);
+});
+
+test("a hidden tab keeps its connection and opens none", async () => {
+  const { world, page, client } = await started();
+  await page.show(false);
+  await world.pass(120_000);
+  assert.equal(client.connection, "open");
+  world.last.say(notice(4, "auth", "down"));
+  assert.equal(client.standing, "degraded");
+  world.last.end();
+  await world.pass(120_000);
+  assert.equal(client.connection, "paused");
+  assert.equal(world.sockets.length, 1);
+  await page.show(true);
+  assert.equal(world.sockets.length, 2);
+  world.last.say(welcome());
+  assert.equal(client.connection, "open");
+});
+
+test("a tab that is opened in the background waits until it is looked at, if it may", async () => {
+  const { world, page, client } = start({}, { tab: { isHidden: true } });
+  client.connect();
+  assert.equal(client.connection, "paused");
+  assert.equal(world.sockets.length, 0);
+  await page.show(true);
+  assert.equal(world.sockets.length, 1);
+  const other = start({ pauseHidden: false }, { tab: { isHidden: true } });
+  other.client.connect();
+  assert.equal(other.world.sockets.length, 1);
+});
+
+test("a hidden tab that was told when to come back does not come early when it is shown", async () => {
+  const { world, page, client } = start();
+  client.connect();
+  world.last.say(rejected(9000));
+  await page.show(false);
+  world.last.end(1011);
+  await world.pass(1000);
+  await page.show(true);
+  await world.pass(7999);
+  assert.equal(world.sockets.length, 1);
+  await world.pass(1);
+  assert.equal(world.sockets.length, 2);
+  client.close();
+});
+
+test("a page that is put away lets go of everything, and takes it up again", async () => {
+  const { world, page, client } = await started();
+  page.fire("pagehide", { persisted: true });
+  assert.equal(world.open.length, 0);
+  page.fire("pageshow", { persisted: true });
+  assert.equal(client.connection, "connecting");
+  assert.equal(world.open.length, 1);
+});
+
+test("each attempt has a ticket of its own, and one that fails is told and tried again", async () => {
+  const tickets = ["one", new Error("sign in first"), "two", null];
+  const getTicket = async () => {
+    const ticket = tickets.shift();
+    if (ticket instanceof Error) {
+      throw ticket;
+    }
+    return ticket;
+  };
+  const { world, client, told } = start({ getTicket });
+  client.connect();
+  await settle();
+  assert.deepEqual(world.last.protocols, ["availability.v1", "ticket.one"]);
+  world.last.end();
+  await world.pass(750);
+  assert.deepEqual(told, [["error", "No connection could be tried: getTicket failed, or gave what cannot be sent."]]);
+  assert.equal(world.sockets.length, 1);
+  await world.pass(1250);
+  assert.deepEqual(world.last.protocols, ["availability.v1", "ticket.two"]);
+  world.last.end();
+  await world.pass(2250);
+  assert.deepEqual(world.last.protocols, ["availability.v1"]);
+});
+
+test("a ticket that never comes is given up, and what comes late is not used", async () => {
+  let give;
+  let signal;
+  const getTicket = (call) => {
+    signal = call.signal;
+    return new Promise((resolve) => {
+      give = resolve;
+    });
+  };
+  const { world, client } = start({ getTicket });
+  client.connect();
+  await world.pass(10_000);
+  assert.equal(client.connection, "waiting");
+  assert.equal(signal.aborted, true);
+  give("late");
+  await settle();
+  assert.equal(world.sockets.length, 0);
+});
+
+test("the iterator gives what happens, in order, and ends with the client", async () => {
+  const { world, client } = start();
+  const seen = [];
+  const reading = (async () => {
+    for await (const each of client) {
+      seen.push(each.kind);
+    }
+  })();
+  world.last.say(welcome({ auth: "down" }), notice(4, "auth", "up"));
+  world.last.say({ type: "feed", v: 1, at: "2026-01-01T10:06:00Z", feed: "lost", text: "" });
+  await settle();
+  client.close();
+  await reading;
+  assert.deepEqual(seen, ["down", "recovered", "feed"]);
+});
+
+test("a reader who leaves or falls behind costs nobody anything", async () => {
+  const { world, client } = await started();
+  const slow = client.notices();
+  const aborting = new AbortController();
+  const other = client.notices({ signal: aborting.signal });
+  const pending = other.next();
+  aborting.abort();
+  assert.deepEqual(await pending, { value: undefined, done: true });
+  for (let revision = 4; revision < 1504; revision += 1) {
+    world.last.say(notice(revision, "auth", revision % 2 ? "up" : "down"));
+  }
+  assert.equal((await slow.next()).value.text, notice(504, "auth", "down").text);
+  assert.equal((await slow.return()).done, true);
+  assert.equal((await slow.next()).done, true);
+});
+
+test("an AbortSignal closes everything", async () => {
+  const aborting = new AbortController();
+  const { world, client } = start({ signal: aborting.signal });
+  const loaded = client.connect();
+  aborting.abort(new Error("no longer wanted"));
+  await assert.rejects(loaded, /no longer wanted/);
+  assert.equal(client.connection, "closed");
+  assert.equal(world.open.length, 0);
+  assert.equal(world.timers.size, 0);
+  client.reconnect();
+  await world.network(true);
+  assert.equal(world.open.length, 0);
+  const late = start({ signal: AbortSignal.abort(new Error("before it began")) });
+  await assert.rejects(late.client.connect(), /before it began/);
+  assert.equal(late.world.sockets.length, 0);
+});
+
+test("a service that was not observed lately is neither well nor in trouble", async () => {
+  const { world, client } = await started();
+  world.last.say(welcome({}, { services: [service("auth", "unknown")], type: "snapshot" }));
+  assert.equal(client.standing, "unknown");
+  assert.deepEqual(client.troubles, []);
+});

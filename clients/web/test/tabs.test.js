@@ -1,0 +1,229 @@
+// Several tabs of one browser.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { AvailabilityClient } from "../src/index.js";
+import { notice, rejected, settle, welcome, World } from "./world.js";
+
+function open(world, options = {}, tab = {}) {
+  const page = world.tab(tab);
+  const client = new AvailabilityClient("/ws", { environment: page.environment, ...options });
+  const told = [];
+  client.addEventListener("notice", ({ detail }) => told.push(detail.kind));
+  client.connect();
+  return { page, client, told };
+}
+
+// So many tabs, of which the first leads, all of them welcomed.
+async function tabs(count) {
+  const world = new World();
+  const all = [];
+  for (let number = 0; number < count; number += 1) {
+    all.push(open(world));
+    await settle();
+    if (number === 0) {
+      world.last.say(welcome());
+    }
+  }
+  await settle();
+  return { world, all };
+}
+
+const states = (all) => all.map(({ client }) => client.connection);
+
+test("tabs share one connection, and all hear the same", async () => {
+  const { world, all } = await tabs(3);
+  assert.equal(world.sockets.length, 1);
+  assert.deepEqual(states(all), ["open", "open", "open"]);
+  assert.deepEqual(all.map(({ client }) => client.isLeading), [true, false, false]);
+  world.last.say(notice(4, "auth", "down"));
+  await settle();
+  for (const { client, told } of all) {
+    assert.deepEqual(told, ["down"]);
+    assert.equal(client.services.get("auth").status, "down");
+    assert.equal(client.standing, "degraded");
+    assert.equal(client.position.revision, 4);
+  }
+  world.last.end();
+  await settle();
+  assert.deepEqual(states(all), ["waiting", "waiting", "waiting"]);
+  await world.pass(6_000);
+  assert.deepEqual(all.map(({ client }) => client.standing), ["lost", "lost", "lost"]);
+});
+
+test("a tab that comes later knows what the others know, at once", async () => {
+  const { world, all } = await tabs(1);
+  world.last.say(notice(4, "auth", "down"));
+  const late = open(world);
+  await settle();
+  assert.equal(late.client.services.get("auth").status, "down");
+  assert.equal(late.client.position.revision, 4);
+  assert.deepEqual(late.told, ["down"]);
+  world.last.say(notice(5, "auth", "up"));
+  await settle();
+  assert.deepEqual(late.told, ["down", "recovered"]);
+  assert.deepEqual(all[0].told, ["down", "recovered"]);
+});
+
+test("a refusal is told in every tab, and nobody comes back early", async () => {
+  const world = new World();
+  const all = [open(world), open(world)];
+  await settle();
+  world.last.say(rejected(5400));
+  world.last.end(1011, "down");
+  await settle();
+  all.push(open(world));
+  await settle();
+  assert.deepEqual(all.map(({ client }) => client.standing), ["refused", "refused", "refused"]);
+  await world.pass(5399);
+  assert.equal(world.sockets.length, 1);
+  await world.pass(1);
+  assert.equal(world.sockets.length, 2);
+});
+
+test("when the tab that leads is closed, another one goes on and misses nothing", async () => {
+  const { world, all } = await tabs(3);
+  const [first, second, third] = all;
+  first.client.close();
+  await settle();
+  assert.equal(world.open.length, 1);
+  assert.equal(second.client.isLeading, true);
+  world.last.say(welcome({ auth: "down" }, { position: { epoch: "e", revision: 9 } }));
+  await settle();
+  for (const { client, told } of [second, third]) {
+    assert.equal(client.connection, "open");
+    assert.deepEqual(told, ["down"]);
+  }
+});
+
+test("a hidden tab that loses its connection lets one in sight lead", async () => {
+  const { world, all } = await tabs(2);
+  const [hidden, shown] = all;
+  await hidden.page.show(false);
+  world.last.say(notice(4, "auth", "down"));
+  await settle();
+  assert.deepEqual(shown.told, ["down"], "hidden or not, it keeps the connection");
+  world.last.end();
+  await settle();
+  assert.equal(shown.client.isLeading, true);
+  assert.equal(world.open.length, 1);
+  world.last.say(welcome());
+  await settle();
+  assert.deepEqual(states(all), ["open", "open"]);
+});
+
+test("with every tab hidden nobody connects; whichever is shown first does", async () => {
+  const { world, all } = await tabs(3);
+  for (const { page } of all) {
+    await page.show(false);
+  }
+  world.last.end();
+  await world.pass(60_000);
+  assert.equal(world.open.length, 0);
+  assert.deepEqual(states(all), ["paused", "paused", "paused"]);
+  await all[1].page.show(true);
+  assert.equal(all[1].client.isLeading, true);
+  assert.equal(world.open.length, 1);
+  world.last.say(welcome());
+  await settle();
+  await all[0].page.show(true);
+  await settle();
+  assert.equal(world.open.length, 1);
+  assert.deepEqual(states(all).slice(0, 2), ["open", "open"]);
+});
+
+test("a tab that leads and does not answer does not lead any longer", async () => {
+  const { world, all } = await tabs(2);
+  const [stuck, other] = all;
+  stuck.page.isFrozen = true;
+  await world.pass(40_000);
+  assert.equal(other.client.isLeading, true);
+  world.last.say(welcome());
+  stuck.page.isFrozen = false;
+  await world.pass(6_000);
+  assert.equal(stuck.client.isLeading, false);
+  assert.equal(world.open.length, 1);
+  assert.deepEqual(states(all), ["open", "open"]);
+});
+
+test("only the tab that leads asks whether the server is there, and the others can make it ask", async () => {
+  const { world, all } = await tabs(3);
+  await world.pass(31_000);
+  assert.equal(world.checks.length, 1);
+  for (const { page } of all.slice(0, 2)) {
+    await page.show(false); // the one that leads is hidden; the third is looked at
+  }
+  world.answersChecks = false;
+  await world.pass(65_000);
+  assert.equal(all[2].client.isLeading, true, "the hidden one found out and gave way");
+});
+
+test("any tab may try again for all", async () => {
+  const { world, all } = await tabs(2);
+  world.last.end(1000);
+  await settle();
+  assert.deepEqual(states(all), ["ended", "ended"]);
+  all[1].client.reconnect();
+  await settle();
+  assert.equal(world.open.length, 1);
+  assert.deepEqual(states(all), ["connecting", "connecting"]);
+});
+
+test("offline and online reach every tab", async () => {
+  const { world, all } = await tabs(2);
+  await world.network(false);
+  assert.deepEqual(all.map(({ client }) => client.standing), ["offline", "offline"]);
+  await world.network(true);
+  await world.pass(500);
+  assert.equal(world.open.length, 1);
+  world.last.say(welcome());
+  await settle();
+  assert.deepEqual(all.map(({ client }) => client.standing), ["well", "well"]);
+});
+
+test("a newer protocol ends it in every tab", async () => {
+  const { world, all } = await tabs(2);
+  world.last.say(welcome({}, { v: 2 }));
+  await settle();
+  assert.deepEqual(states(all), ["outdated", "outdated"]);
+  await world.pass(60_000);
+  assert.equal(world.open.length, 0);
+});
+
+for (const missing of ["locks", "BroadcastChannel"]) {
+  test(`without ${missing} every tab has a connection of its own`, async () => {
+    const world = new World();
+    const all = [open(world, {}, { without: [missing] }), open(world, {}, { without: [missing] })];
+    await settle();
+    assert.equal(world.open.length, 2);
+    for (const socket of world.open) {
+      socket.say(welcome());
+    }
+    assert.deepEqual(states(all), ["open", "open"]);
+  });
+}
+
+test("a page that may not use locks or channels has a connection of its own", async () => {
+  const world = new World();
+  const denied = () => Promise.reject(new DOMException("denied", "SecurityError"));
+  const page = world.tab();
+  const locked = { ...page.environment, locks: { request: denied } };
+  const sandboxed = {
+    ...page.environment,
+    BroadcastChannel: class {
+      constructor() {
+        throw new DOMException("denied", "SecurityError");
+      }
+    },
+  };
+  for (const environment of [locked, sandboxed]) {
+    const client = new AvailabilityClient("/ws", { environment });
+    client.connect();
+    await settle();
+    world.last.say(welcome());
+    assert.equal(client.connection, "open");
+    assert.equal(client.isLeading, true);
+  }
+  assert.equal(world.open.length, 2);
+});
