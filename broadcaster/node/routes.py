@@ -60,6 +60,7 @@ def make_app(
             Route("/metrics", metrics),
             Route("/ws", websocket),
             Route("/ws/status", websocket),
+            Mount("/sdk", _Page(directory=sdk_directory())),
             Mount("/", _Page(directory=page_directory(), html=True)),
         ],
     )
@@ -67,8 +68,17 @@ def make_app(
 
 def page_directory() -> Path:
     """Where the page's files are: inside the installed package, or in a checkout beside it."""
-    packaged = Path(str(files("broadcaster.node").joinpath("page")))
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "clients" / "web" / "page"
+    return _web_directory("page", checkout="page")
+
+
+def sdk_directory() -> Path:
+    """Where the browser client's modules are, which the page and other pages of this host import from ``/sdk``."""
+    return _web_directory("sdk", checkout="src")
+
+
+def _web_directory(name: str, *, checkout: str) -> Path:
+    packaged = Path(str(files("broadcaster.node").joinpath(name)))
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "clients" / "web" / checkout
 
 
 class _Page(StaticFiles):

@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, Route, WebSocketRoute, expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PAGE = Path(__file__).parents[2] / "clients" / "web" / "page"
+WEB = Path(__file__).parents[2] / "clients" / "web"
 VECTORS = Path(__file__).parents[1] / "vectors"
 ORIGIN = "http://status.test"
 POLICY = "default-src 'self'; base-uri 'none'"
@@ -21,7 +21,7 @@ DEADLINE = 30.0
 
 FOLLOW = """
 async ({ steps }) => {
-  const { Replica } = await import("/replica.js");
+  const { Replica } = await import("/sdk/replica.js");
   const replica = new Replica();
   const events = steps.map((step) => replica.apply(step.message).map((each) => each.kind));
   const statuses = (views) => Object.fromEntries([...views].map(([name, view]) => [name, view.status]));
@@ -46,8 +46,9 @@ def vectors(name: str) -> dict[str, Any]:
 async def serve_file(route: Route) -> None:
     """The page's files under a policy that is stricter than the node's; anything else is not there."""
     path = route.request.url.removeprefix(ORIGIN).lstrip("/") or "index.html"
-    file = PAGE / path
-    if path != file.name or not file.is_file():
+    folder, name = ("src", path.removeprefix("sdk/")) if path.startswith("sdk/") else ("page", path)
+    file = WEB / folder / name
+    if name != file.name or not file.is_file():
         await route.fulfill(status=404)
         return
     headers = {"content-type": TYPES[file.suffix], "content-security-policy": POLICY}
@@ -149,11 +150,11 @@ async def test_the_page_reconnects_by_the_catalogue(browser: Browser) -> None:
     script = await scripted(browser)
     closing = vectors("closing")
     for each in [*closing["codes"], *closing["unlisted"]]:
-        final = await script.page.evaluate("async (code) => (await import('/link.js')).isFinal(code)", each["code"])
+        final = await script.page.evaluate("async (code) => (await import('/sdk/index.js')).isFinal(code)", each["code"])
         assert final == (each["reconnect"] == "no"), each["code"]
     delays = await script.page.evaluate(
         """async () => {
-          const { retryDelay } = await import("/link.js");
+          const { retryDelay } = await import("/sdk/index.js");
           return [0, 1, 2, 5, 6, 50].map((failures) => [retryDelay(failures, () => 0), retryDelay(failures, () => 1)]);
         }"""
     )

@@ -1,67 +1,49 @@
-// Wires the page: messages from the link into the replica, what is known into words, words into the view.
+// Wires the page: what the client knows into words, words into the view.
 
-import { Link } from "./link.js";
-import { Replica, VERSION } from "./replica.js";
+import { AvailabilityClient } from "./sdk/index.js";
 import { View } from "./view.js";
 import * as words from "./words.js";
 
 const LOSS_SHOWN_AFTER_MS = 5_000;
 
-const replica = new Replica();
 const view = new View();
 let ahead = null; // how far this computer's clock is ahead of the server's, in milliseconds; null until known
 let isLossShown = false;
-let isTooOld = false;
+let isFirst = true;
 
-const socketUrl = new URL("ws/status", document.baseURI);
-socketUrl.protocol = socketUrl.protocol === "https:" ? "wss:" : "ws:";
+// A page of its own that is there to be looked at, also from the corner of an eye: it shares nothing and never pauses.
+const client = new AvailabilityClient("ws/status", { share: false, pauseHidden: false, heartbeatMs: 10_000 });
 
-const link = new Link({
-  url: socketUrl.href,
-  checkUrl: new URL("livez", document.baseURI).href,
-  onMessage: take,
-  onChange: show,
+client.addEventListener("notice", ({ detail }) => {
+  const { kind, at, service, features, text, isFound, isLocal } = detail;
+  const affects = features.map((feature) => ({ title: words.title(feature), status: feature.status }));
+  const title = words.title(service);
+  if (!isFound) {
+    noteClock(at);
+  }
+  tell({ kind, title, at, text: text || words.becameText(service), affects, before: isFound, local: isLocal });
 });
 
-function take(data) {
-  let message;
-  try {
-    message = JSON.parse(data);
-  } catch {
-    return;
-  }
-  if (typeof message !== "object" || message === null) {
-    return;
-  }
-  if (message.v > VERSION) {
-    isTooOld = true;
-    show();
-    return;
-  }
-  noteClock(message);
-  if (message.type === "goodbye" || message.type === "rejected") {
-    link.retryAfter(message.retry_after_ms || null);
-    return;
-  }
-  const isFirst = !replica.isLoaded;
-  const happened = replica.apply(message);
-  for (const each of happened) {
-    const text = each.kind === "feed" ? words.feedWord(each.feed) : each.text;
-    view.addEvent({ ...each, text });
-    if (!isFirst) {
-      view.announce(text);
-    }
-  }
-  show();
-  if (isFirst && replica.isLoaded) {
-    view.announce(words.overall(replica).headline);
+client.addEventListener("feed", ({ detail: { kind, at, feed } }) => {
+  noteClock(at);
+  tell({ kind, at, text: words.feedWord(feed), affects: [] });
+});
+
+for (const type of ["welcome", "waiting", "snapshot"]) {
+  client.addEventListener(type, ({ detail }) => noteClock(detail.at));
+}
+
+function tell(event) {
+  view.addEvent(event);
+  if (!isFirst) {
+    view.announce(event.text);
   }
 }
 
 // A message is never younger than it says, so the smallest difference seen is the best guess at the clocks' offset.
 // A welcome may have been prepared a while ago; it counts only where nothing better is known.
-function noteClock(message) {
-  const difference = Date.now() - Date.parse(message.at);
+function noteClock(at) {
+  const difference = Date.now() - Date.parse(at);
   if (!Number.isNaN(difference)) {
     ahead = ahead === null ? difference : Math.min(ahead, difference);
   }
@@ -69,35 +51,39 @@ function noteClock(message) {
 
 function show() {
   const now = Date.now();
-  const isConnected = link.state === "open";
-  const isLost = !isConnected && now - link.lastGood >= LOSS_SHOWN_AFTER_MS;
+  const isConnected = client.connection === "open";
+  const isLost = !isConnected && now - client.lastGood >= LOSS_SHOWN_AFTER_MS;
   if (isLost !== isLossShown) {
     isLossShown = isLost;
     noteLoss(isLost, now);
   }
   showOverall(isLost, now);
   showFreshness(isLost);
-  if (replica.isLoaded) {
-    view.showBoard(replica, isLost);
+  if (client.isLoaded) {
+    view.showBoard(client, isLost);
   }
   view.tick(now - (ahead ?? 0));
+  if (isFirst && client.isLoaded) {
+    isFirst = false;
+    view.announce(words.overall(client).headline);
+  }
 }
 
 function showOverall(isLost, now) {
-  if (isTooOld) {
+  if (client.connection === "outdated") {
     view.showOverall({
       level: "unknown",
       headline: "This page is out of date",
       subline: "The server speaks a newer language. Please reload the page.",
     });
-  } else if (isLost && replica.isLoaded) {
+  } else if (isLost && client.isLoaded) {
     view.showOverall({
       level: "unknown",
       headline: "Connection to the server lost",
-      subline: `What you see is from ${words.span((now - link.lastGood) / 1000)} ago.`,
+      subline: `What you see is from ${words.span((now - client.lastGood) / 1000)} ago.`,
     });
-  } else if (replica.isLoaded) {
-    view.showOverall(words.overall(replica));
+  } else if (client.isLoaded) {
+    view.showOverall(words.overall(client));
   } else {
     view.showOverall({
       level: "pending",
@@ -109,25 +95,25 @@ function showOverall(isLost, now) {
 
 function showFreshness(isLost) {
   if (!isLost) {
-    const text = replica.isLoaded ? words.feedWord(replica.feed) : words.feedWord("pending");
-    view.showFreshness(replica.feed, text, { canRetry: false });
-  } else if (link.state === "ended") {
+    view.showFreshness(client.feed, words.feedWord(client.feed), { canRetry: false });
+  } else if (client.connection === "ended") {
     view.showFreshness("gone", "The server ended the connection", { canRetry: true });
   } else {
-    view.showFreshness("gone", "Reconnecting…", { canRetry: link.state === "waiting" });
+    view.showFreshness("gone", "Reconnecting…", { canRetry: ["waiting", "offline"].includes(client.connection) });
   }
 }
 
 function noteLoss(isLost, now) {
-  if (!replica.isLoaded) {
+  if (!client.isLoaded) {
     return;
   }
   const text = isLost ? "Connection to the server lost." : "Connected to the server again.";
-  const at = new Date((isLost ? link.lastGood : now) - (ahead ?? 0)).toISOString();
+  const at = new Date((isLost ? client.lastGood : now) - (ahead ?? 0)).toISOString();
   view.addEvent({ kind: "link", at, text, affects: [] });
   view.announce(text);
 }
 
-view.onRetry(() => link.retryNow());
+view.onRetry(() => client.reconnect());
+client.addEventListener("change", show);
 setInterval(show, 1000);
-link.start();
+client.connect();
