@@ -1,4 +1,4 @@
-"""The browser client in a real browser, from a plain module script, against the real stack; and its README's examples."""
+"""The browser client in a real browser: a plain module script against the real stack, and the README's examples."""
 
 from __future__ import annotations
 
@@ -62,6 +62,14 @@ async def opened(context: BrowserContext, node: Program, html: str = PAGE) -> Pa
 
 async def ticket(route: Route) -> None:
     await route.fulfill(body="abc.def-ghi", content_type="text/plain")
+
+
+def listened(page: Page) -> list[str]:
+    """What the page prints, and what fails in it."""
+    printed: list[str] = []
+    page.on("console", lambda message: printed.append(message.text))
+    page.on("pageerror", lambda error: printed.append(f"failed: {error}"))
+    return printed
 
 
 async def says(page: Page, element: str, text: str | list[str]) -> None:
@@ -185,9 +193,7 @@ async def test_the_readmes_examples(browser: Browser, tmp_path: Path) -> None:
         for code in found:
             [about] = [each for each in EXPECTED if each in code]
             page = await showing(context, stack.nodes[0], EMPTY)
-            printed: list[str] = []
-            page.on("console", lambda message, to=printed: to.append(message.text))
-            page.on("pageerror", lambda error, to=printed: to.append(f"failed: {error}"))
+            printed = listened(page)
             await page.add_script_tag(content=code, type="module")
             logs.append((EXPECTED[about], printed))
         await until(lambda: any("auth is up" in each for _, printed in logs for each in printed), "connected")

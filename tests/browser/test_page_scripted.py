@@ -150,7 +150,9 @@ async def test_the_page_reconnects_by_the_catalogue(browser: Browser) -> None:
     script = await scripted(browser)
     closing = vectors("closing")
     for each in [*closing["codes"], *closing["unlisted"]]:
-        final = await script.page.evaluate("async (code) => (await import('/sdk/index.js')).isFinal(code)", each["code"])
+        final = await script.page.evaluate(
+            "async (code) => (await import('/sdk/index.js')).isFinal(code)", each["code"]
+        )
         assert final == (each["reconnect"] == "no"), each["code"]
     delays = await script.page.evaluate(
         """async () => {

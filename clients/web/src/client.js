@@ -77,7 +77,7 @@ export class AvailabilityClient extends EventTarget {
     });
     this.#tabs = new Tabs({
       heartbeatMs: this.#heartbeatMs,
-      name: (options.share ?? true) ? `status-broadcaster ${options.shareName ?? this.url}` : null,
+      name: (options.share ?? true) ? `status-broadcaster 1 ${options.shareName ?? this.url}` : null,
       env,
       on: {
         lead: () => (mayConnect() ? this.#lead() : this.#pause()),
@@ -308,16 +308,17 @@ export class AvailabilityClient extends EventTarget {
   #follow() {
     if (this.#phase === "running") {
       this.#isPaused = false;
-      this.#remote = null;
+      this.#remote &&= { ...this.#remote, state: "connecting" }; // what it was then need not be so now
       this.#tabs.join();
       this.#update();
     }
   }
 
   #lead() {
+    const askedUntil = this.#remote?.askedUntil;
     this.#isPaused = false;
     this.#remote = null;
-    this.#link.start();
+    this.#link.start(askedUntil);
   }
 
   // A hidden tab opens no connection. It lets others lead, of which one may be in sight.
@@ -362,8 +363,8 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #state() {
-    const { state, lastGood, retryAt, code, reason } = this.#link;
-    return { state, lastGood, retryAt, code, reason };
+    const { state, lastGood, retryAt, askedUntil, code, reason } = this.#link;
+    return { state, lastGood, retryAt, askedUntil, code, reason };
   }
 
   #tell(message, to = null) {
@@ -438,7 +439,9 @@ export class AvailabilityClient extends EventTarget {
     }
     const { type } = message;
     if (type === "goodbye" || type === "rejected") {
-      this.#link.retryAfter(message.retry_after_ms);
+      if (this.isLeading) {
+        this.#link.retryAfter(message.retry_after_ms);
+      }
       if (type === "rejected") {
         this.#refusal = message;
         this.#isRefusedNow = true;
@@ -532,7 +535,7 @@ function checkUrl(address) {
 }
 
 function ticketError(error) {
-  return new AvailabilityError("No connection could be tried: getTicket failed, or gave what cannot be sent.", {
-    cause: error,
-  });
+  const why = error?.message ?? error;
+  const text = `No connection could be tried; mend getTicket, or the address: ${why}`;
+  return new AvailabilityError(text, { cause: error });
 }

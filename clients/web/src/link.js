@@ -56,12 +56,17 @@ export class Link {
     return this.state === "waiting" ? this.#dueAt : null;
   }
 
-  /** Connects, or goes on waiting until the time that the server asked for. */
-  start() {
+  /** Until when the server asked us to stay away; null where it did not. */
+  get askedUntil() {
+    return this.#isAsked ? this.#dueAt : null;
+  }
+
+  /** Connects, or goes on waiting where an attempt would be early. Another tab may know until when the server asked. */
+  start(askedUntil = null) {
     if (this.state !== "idle" && this.state !== "paused") {
       return;
     }
-    const early = this.#dueAt - this.#env.now();
+    const early = Math.max(this.#dueAt, askedUntil ?? 0) - this.#env.now();
     if (early > 0) {
       this.#wait(early);
     } else {
@@ -144,8 +149,8 @@ export class Link {
     }
   }
 
-  // A check that never worked proves little: a policy may forbid it, or a proxy lead it nowhere. Once it is believed; if
-  // a new connection opens all the same and the check fails again, it was the check.
+  // A check that never worked proves little: a policy may forbid it, or a proxy lead it nowhere. Once it is believed;
+  // if a new connection opens all the same and the check fails again, it was the check.
   #missed() {
     if (this.#checks === "doubted") {
       this.#checks = "off";

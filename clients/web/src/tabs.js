@@ -4,6 +4,7 @@
 // BroadcastChannel. Without either of them, every tab leads for itself.
 
 const SILENCE_MS = 5_000;
+let count = 0; // of this tab's clients, which share like those of several tabs
 
 export class Tabs {
   #name;
@@ -26,7 +27,7 @@ export class Tabs {
     this.#heartbeatMs = heartbeatMs;
     this.#env = env;
     this.#on = on;
-    this.#id = `${env.now()}-${env.random()}`;
+    this.#id = `${env.now()}-${env.random()}-${(count += 1)}`;
     this.isLeading = false;
     this.isShared = name !== null && Boolean(env.locks && env.BroadcastChannel);
     if (this.isShared) {

@@ -146,6 +146,17 @@ test("who is refused learns why, and comes back when told to", async () => {
   assert.deepEqual(told, [["rejected", "rejected"], ["welcome", "welcome"]]);
 });
 
+test("a refusal is believed until a connection fails without a word", async () => {
+  const { world, client } = start();
+  client.connect();
+  world.last.say(rejected(9000));
+  world.last.end(1011);
+  await world.pass(9000);
+  assert.equal(client.standing, "refused");
+  world.last.end(1006);
+  assert.equal(client.standing, "lost");
+});
+
 test("a wait that was asked for is for one close only", async () => {
   const { world, client } = await started();
   world.last.say({ type: "goodbye", v: 1, at: "2026-01-01T10:08:20Z", text: "", retry_after_ms: 3000 });
@@ -359,7 +370,7 @@ test("each attempt has a ticket of its own, and one that fails is told and tried
   assert.deepEqual(world.last.protocols, ["availability.v1", "ticket.one"]);
   world.last.end();
   await world.pass(750);
-  assert.deepEqual(told, [["error", "No connection could be tried: getTicket failed, or gave what cannot be sent."]]);
+  assert.deepEqual(told, [["error", "No connection could be tried; mend getTicket, or the address: sign in first"]]);
   assert.equal(world.sockets.length, 1);
   await world.pass(1250);
   assert.deepEqual(world.last.protocols, ["availability.v1", "ticket.two"]);
@@ -412,9 +423,9 @@ test("a reader who leaves or falls behind costs nobody anything", async () => {
   aborting.abort();
   assert.deepEqual(await pending, { value: undefined, done: true });
   for (let revision = 4; revision < 1504; revision += 1) {
-    world.last.say(notice(revision, "auth", revision % 2 ? "up" : "down"));
+    world.last.say(notice(revision, "auth", revision % 2 ? "up" : "down", { text: `the ${revision}th` }));
   }
-  assert.equal((await slow.next()).value.text, notice(504, "auth", "down").text);
+  assert.equal((await slow.next()).value.text, "the 504th");
   assert.equal((await slow.return()).done, true);
   assert.equal((await slow.next()).done, true);
 });

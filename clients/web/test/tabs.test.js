@@ -66,6 +66,32 @@ test("a tab that comes later knows what the others know, at once", async () => {
   assert.deepEqual(all[0].told, ["down", "recovered"]);
 });
 
+test("what a new tab is told is told to it alone", async () => {
+  const { all, world } = await tabs(2);
+  const welcomes = [];
+  all[1].client.addEventListener("welcome", ({ detail }) => welcomes.push(detail));
+  open(world);
+  await settle();
+  assert.deepEqual(welcomes, []);
+});
+
+test("a hidden tab does not claim the connection of a tab that is gone", async () => {
+  const { world, all } = await tabs(2);
+  for (const { page } of all) {
+    await page.show(false);
+  }
+  world.last.end();
+  await settle();
+  await all[1].page.show(true);
+  world.last.say(welcome());
+  await settle();
+  assert.deepEqual(states(all), ["open", "open"]);
+  all[1].client.close();
+  await settle();
+  assert.equal(all[0].client.connection, "paused");
+  assert.equal(world.open.length, 0);
+});
+
 test("a refusal is told in every tab, and nobody comes back early", async () => {
   const world = new World();
   const all = [open(world), open(world)];
@@ -80,6 +106,24 @@ test("a refusal is told in every tab, and nobody comes back early", async () => 
   assert.equal(world.sockets.length, 1);
   await world.pass(1);
   assert.equal(world.sockets.length, 2);
+});
+
+test("what the server asked for holds also when another tab leads", async () => {
+  for (const leave of [({ client }) => client.close(), ({ page }) => page.fire("pagehide")]) {
+    const world = new World();
+    const all = [open(world), open(world)];
+    await settle();
+    world.last.say(rejected(5400));
+    world.last.end(1011, "down");
+    await world.pass(1000);
+    leave(all[0]);
+    await settle();
+    assert.equal(all[1].client.isLeading, true);
+    await world.pass(4399);
+    assert.equal(world.sockets.length, 1);
+    await world.pass(1);
+    assert.equal(world.sockets.length, 2);
+  }
 });
 
 test("when the tab that leads is closed, another one goes on and misses nothing", async () => {
@@ -131,6 +175,19 @@ test("with every tab hidden nobody connects; whichever is shown first does", asy
   await settle();
   assert.equal(world.open.length, 1);
   assert.deepEqual(states(all).slice(0, 2), ["open", "open"]);
+});
+
+test("a tab that was put away does not claim the connection of then", async () => {
+  const { world, all } = await tabs(2);
+  const [stuck, other] = all;
+  other.page.fire("pagehide");
+  assert.equal(other.client.connection, "paused");
+  stuck.page.isFrozen = true;
+  other.page.fire("pageshow", { persisted: true });
+  await settle();
+  assert.equal(other.client.connection, "connecting");
+  await world.pass(5_000);
+  assert.equal(other.client.isLeading, true);
 });
 
 test("a tab that leads and does not answer does not lead any longer", async () => {

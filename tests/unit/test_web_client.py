@@ -1,0 +1,74 @@
+"""The browser client's own tests, in Node where it is there, and what its types and its package say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import broadcaster
+
+WEB = Path(__file__).parents[2] / "clients" / "web"
+NODE_TESTS = "needs Node 18.19 or newer: apt install nodejs"
+SECONDS = 100
+
+
+def run_node(*arguments: str) -> str:
+    """What a command prints. Skips where there is no Node that runs the tests."""
+    node = shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        pytest.skip(f"no node on PATH; {NODE_TESTS}")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=SECONDS).stdout
+    if tuple(map(int, version.strip().lstrip("v").split(".")[:2])) < (18, 19):
+        pytest.skip(f"node is {version.strip()}; {NODE_TESTS}")
+    command = [node, *arguments]
+    done = subprocess.run(command, cwd=WEB, capture_output=True, text=True, check=False, timeout=SECONDS)
+    assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_browser_clients_own_tests_pass() -> None:
+    """All of clients/web/test, on a clock and sockets of their own, against the shared vectors."""
+    tests = sorted(path.relative_to(WEB).as_posix() for path in (WEB / "test").glob("*.test.js"))
+    printed = run_node("--test", "--test-reporter=tap", *tests)
+    counted = re.search(r"^# tests (\d+)$", printed, re.MULTILINE)
+    assert counted is not None
+    assert int(counted[1]) > 50
+
+
+def test_the_size_is_printed_and_within_its_limit() -> None:
+    """The script says what the package weighs on the wire."""
+    printed = run_node("test/size.js")
+    print(printed)
+    [bundled, limit] = re.findall(r"Without comments.*gzip (\d+) in one \(limit (\d+)\)", printed)[0]
+    assert int(bundled) < int(limit) <= 8192
+
+
+def test_what_is_exported_has_types() -> None:
+    """Every name that index.js exports is declared in index.d.ts, and the other way round."""
+    exported = set(re.findall(r"\w+", " ".join(re.findall(r"export \{(.*?)\}", (WEB / "src/index.js").read_text()))))
+    declared = set(re.findall(r"^export (?:class|function|const) (\w+)", (WEB / "src/index.d.ts").read_text(), re.M))
+    assert exported == declared
+
+
+def test_every_public_member_has_a_type() -> None:
+    """What the client has without a # is what its types say it has."""
+    code = (WEB / "src/client.js").read_text().split("export class AvailabilityClient")[1].split("\n}\n")[0]
+    types = (WEB / "src/index.d.ts").read_text().split("export class AvailabilityClient")[1].split("\n}\n")[0]
+    has = set(re.findall(r"^  (?:get )?([a-z]\w+)\(", code, re.M)) - {"constructor"}
+    says = set(re.findall(r"^  (?:readonly )?([a-z]\w+)[(:]", types, re.M)) - {"constructor", "addEventListener", "url"}
+    assert has == says
+
+
+def test_the_package_needs_nothing_and_is_as_old_as_the_rest() -> None:
+    """No dependencies, so that no lock file names a host; the version is the Python package's."""
+    package = json.loads((WEB / "package.json").read_text())
+    assert not {name for name in package if "ependencies" in name}
+    assert package["version"] == broadcaster.__version__
+    assert not list(WEB.glob("package-lock.json"))
+    for path in package["exports"]["."].values():
+        assert (WEB / path).is_file()
