@@ -160,6 +160,23 @@ async def test_tabs_share_one_connection(browser: Browser, tmp_path: Path) -> No
         await until_connections(node, 2)
 
 
+async def test_a_stuck_tab_does_not_keep_the_connection(browser: Browser, tmp_path: Path) -> None:
+    """Another tab takes it over, and the stuck one, once it runs again, hears from there."""
+    async with run_stack(tmp_path) as stack:
+        [node] = stack.nodes
+        context = await browser.new_context()
+        first = await opened(context, node)
+        second = await opened(context, node)
+        await first.evaluate("setTimeout(() => { for (const end = Date.now() + 10_000; Date.now() < end; ); })")
+        await second.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await second.wait_for_function("client.isLeading && client.connection === 'open'", timeout=MILLISECONDS)
+        await first.wait_for_function("!client.isLeading && client.connection === 'open'", timeout=MILLISECONDS)
+        await until_connections(node, 1)
+        await stack.services["analytics"].kill()
+        for page in (first, second):
+            await says(page, "happened", ["analytics down"])
+
+
 async def test_the_readmes_page(browser: Browser, tmp_path: Path) -> None:
     """The whole page, as it stands: well, an outage in words, and well again."""
     [html] = examples("html")

@@ -90,7 +90,8 @@ export class AvailabilityClient extends EventTarget {
         told: (message) => this.#told(message),
       },
     });
-    options.signal?.addEventListener("abort", () => this.close(options.signal.reason), { once: true });
+    const { signal } = this.#listening;
+    options.signal?.addEventListener("abort", () => this.close(options.signal.reason), { signal });
     if (options.signal?.aborted) {
       this.close(options.signal.reason);
     }
