@@ -110,28 +110,14 @@ async def test_the_chat_clients_example(tmp_path: Path) -> None:
     assert "welcome" in printed
 
 
-async def test_the_sample_client(tmp_path: Path) -> None:
-    """The thirty-line client of the repository says in words what it is told."""
-    script = ROOT / "clients" / "python" / "status_client.py"
-    lines = [line for line in script.read_text().splitlines() if line.strip() and not line.strip().startswith("#")]
-    assert len(lines) <= 45
-    async with run_stack(tmp_path, services=("auth", "analytics")) as stack:
-        await stack.services["analytics"].kill()
-        await stack.until_status({"analytics": "down"})
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-u", str(script), stack.nodes[0].ws_url),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(DEADLINE):
-                printed = ""
-                while "Usage reports" not in printed:
-                    printed += (await process.stdout.readline()).decode()
-        finally:
-            process.kill()
-            await process.wait()
+async def test_the_python_clients_example(tmp_path: Path) -> None:
+    """It says how things stand, as pasted."""
+    [client] = [each for each in blocks("python") if "broadcaster_client" in each]
+    async with run_stack(tmp_path, services=("auth",)) as stack:
+        code = client.replace("ws://127.0.0.1:8895/ws", stack.nodes[0].ws_url)
+        assert code != client
+        printed = await run_for_a_while(code, tmp_path, stack.redis.url, "link")
+    assert "All is well." in printed
 
 
 async def test_the_operators_commands_exist(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,11 @@ DOMAIN_MAY_USE = {
 }
 
 
+CLIENT = Path(__file__).parents[2] / "clients" / "python" / "broadcaster_client"
+
+CLIENT_MAY_USE = {"broadcaster_client", "msgspec", "websockets", *sys.stdlib_module_names}
+
+
 def imported(file: Path) -> Iterator[str]:
     """Every module a file imports, wherever in the file."""
     for node in ast.walk(ast.parse(file.read_text())):
@@ -71,6 +77,16 @@ def violations(package: Path) -> list[str]:
 def test_imports_point_one_way() -> None:
     """No file of the package imports from a room below its own."""
     assert violations(PACKAGE) == []
+
+
+def test_the_client_stands_alone() -> None:
+    """It is a package of its own: two dependencies, and nothing of ``broadcaster``."""
+    files = sorted(CLIENT.rglob("*.py"))
+    assert files
+    foreign = [
+        (file.name, each) for file in files for each in imported(file) if each.split(".")[0] not in CLIENT_MAY_USE
+    ]
+    assert foreign == []
 
 
 @pytest.mark.parametrize(

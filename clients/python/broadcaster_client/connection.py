@@ -1,0 +1,143 @@
+"""A WebSocket to a node. The only file that knows the library; its errors, and the system's, end here.
+
+Whether a failure means that this machine is offline is read off the operating system's word for it: no network, no
+route, or no answer from a resolver. Anything else is the node, or the way to it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import ssl
+from typing import Any, Literal, Protocol
+
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from broadcaster_client.errors import Refused
+from broadcaster_client.reconnects import FINAL_STATUSES
+from broadcaster_client.target import Target
+
+log = logging.getLogger("broadcaster_client")
+
+CLOSE_SECONDS = 1.0
+"""How long the node may take to answer a close, or to notice that we gave up, before the connection is cut."""
+
+MAX_BYTES = 8 * 1024 * 1024
+"""The longest message that is taken: a view of thousands of services is far below."""
+
+_OFFLINE = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EHOSTDOWN})
+
+
+class Lost(Exception):
+    """There is no connection (any more). ``code`` is that of the node's close, None without one; ``reason`` is in
+    words, and without a secret; ``is_offline``: this machine has no network."""
+
+    def __init__(self, reason: str, *, code: int | None = None, is_offline: bool = False) -> None:
+        self.reason = reason
+        self.code = code
+        self.is_offline = is_offline
+        super().__init__(reason)
+
+
+class Socket(Protocol):
+    """An open connection, one reader at a time."""
+
+    async def receive(self) -> str | bytes:
+        """The next message. Raises Lost at the end. Cancelled, it loses no message."""
+
+    async def close(self) -> None:
+        """Closes within ``CLOSE_SECONDS``; does nothing when it is closed. Cancelled, it cuts the connection."""
+
+
+class Opener:
+    """Connects to a target. ``ping_interval`` and ``ping_timeout`` are seconds: a node that answers no ping for so long
+    is given up. ``proxy``: True takes the system's settings."""
+
+    def __init__(
+        self,
+        target: Target,
+        *,
+        ping_interval: float,
+        ping_timeout: float,
+        context: ssl.SSLContext | None = None,
+        proxy: str | Literal[True] | None = True,
+    ) -> None:
+        self._target = target
+        self._ping_interval = ping_interval
+        self._ping_timeout = ping_timeout
+        self._tls: dict[str, Any] = {"ssl": context} if context is not None else {}
+        self._proxy = proxy
+
+    async def __call__(self) -> Socket:
+        """A new connection. Raises Lost where trying again can help, and Refused where it cannot. Cancelled, it leaves
+        none behind."""
+        address, headers = await self._credentials()
+        offered = self._target.subprotocol
+        try:
+            connection = await websockets.connect(
+                address,
+                additional_headers=headers,
+                subprotocols=[websockets.Subprotocol(offered)] if offered else None,
+                open_timeout=None,
+                ping_interval=self._ping_interval,
+                ping_timeout=self._ping_timeout,
+                close_timeout=CLOSE_SECONDS,
+                max_size=MAX_BYTES,
+                proxy=self._proxy,
+                **self._tls,
+            )
+        except websockets.InvalidStatus as error:
+            status = error.response.status_code
+            if status in FINAL_STATUSES:
+                raise Refused(status) from error
+            raise Lost(f"the node answers with HTTP status {status}") from error
+        except websockets.WebSocketException as error:
+            raise Lost(f"no WebSocket there ({type(error).__name__})") from error
+        except OSError as error:
+            raise Lost(_words(error), is_offline=is_offline(error)) from error
+        return _Connected(connection)
+
+    async def _credentials(self) -> tuple[str, dict[str, str]]:
+        """From the application's functions: one that fails is a failed attempt, as its own network may be down."""
+        try:
+            return await self._target.address(), await self._target.headers()
+        except Exception as error:
+            log.warning("credentials_failed", exc_info=True)
+            raise Lost(f"no credentials ({type(error).__name__})") from error
+
+
+class _Connected:
+    """``Socket`` on the library's connection."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._connection.recv()
+        except websockets.ConnectionClosed as error:
+            if error.rcvd is not None:
+                raise Lost(error.rcvd.reason, code=error.rcvd.code) from error
+            # What we sent is no answer of the node's: 1011 after a missed ping, 1009 for too long a message.
+            raise Lost(error.sent.reason if error.sent else "the connection broke") from error
+
+    async def close(self) -> None:
+        try:
+            await self._connection.close()
+        finally:
+            self._connection.transport.abort()  # nothing to do for one that is closed
+
+
+def is_offline(error: OSError) -> bool:
+    """Whether the system says that it reaches no network, rather than not this node."""
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return error.errno in _OFFLINE
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    return (error.strerror or str(error) or type(error).__name__).lower()

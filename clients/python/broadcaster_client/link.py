@@ -1,0 +1,124 @@
+"""Keeps a connection: opens it, reads it, judges how it ended, waits, and opens the next.
+
+What is read and what becomes of the connection goes to a ``Follower`` at once; nothing is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from broadcaster_client.connection import Lost, Socket
+from broadcaster_client.errors import Closed, ProtocolError, UnknownName, UnknownType
+from broadcaster_client.messages import AnyMessage, Goodbye, Rejected, View, decode
+from broadcaster_client.notices import Link
+from broadcaster_client.reconnects import UNKNOWN_NAME, Reconnect, Reconnects, rule
+from broadcaster_client.replica import Applied
+
+
+class Follower(Protocol):
+    """Who is told. Neither call may wait."""
+
+    def hear(self, message: AnyMessage) -> Applied:
+        """A message came: what became of it."""
+
+    def lost(self, link: Link, *, reason: str, retry_in: float, rejected: Rejected | None) -> None:
+        """An attempt has ended, and the connection is this until the next, in ``retry_in`` seconds. ``rejected`` is
+        what the node said, if it was that."""
+
+
+class Keeper:
+    """Follows one target until it is cancelled, or until that is over for good.
+
+    ``patience`` is how many seconds a node may take from the first step of connecting to the whole truth. ``sleep``
+    and ``chance`` are there for tests.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], Awaitable[Socket]],
+        follower: Follower,
+        *,
+        patience: float,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._open = opener
+        self._follower = follower
+        self._patience = patience
+        self._sleep = sleep
+        self._chance = chance
+        self._reconnects = Reconnects()
+        self._rejected: Rejected | None = None
+        self._goodbye = ""
+
+    async def run(self) -> None:
+        """Raises Ended where connecting again cannot help. Cancelled, it closes its connection first, which takes
+        ``CLOSE_SECONDS`` at most."""
+        while True:
+            self._rejected, self._goodbye = None, ""
+            try:
+                lost = await self._attempt()
+            except TimeoutError:
+                lost = Lost(f"nothing was heard for {self._patience:g} s")
+            if lost.code is not None and rule(lost.code) is Reconnect.NO:
+                kind = UnknownName if lost.code == UNKNOWN_NAME else Closed
+                raise kind(lost.code, lost.reason, self._goodbye)
+            wait = self._reconnects.next(self._chance())
+            self._follower.lost(
+                self._judge(lost),
+                reason=self._rejected.text if self._rejected else self._goodbye or lost.reason,
+                retry_in=wait,
+                rejected=self._rejected,
+            )
+            await self._sleep(wait)
+
+    def _judge(self, lost: Lost) -> Link:
+        if self._rejected is not None:
+            return Link.REJECTED
+        return Link.OFFLINE if lost.is_offline else Link.LOST
+
+    async def _attempt(self) -> Lost:
+        """One connection, from its first step to its end. Raises TimeoutError if the node says nothing, and Ended."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._patience) as deadline:
+            try:
+                socket = await self._open()
+                try:
+                    while True:
+                        message = await self._next(socket)
+                        if isinstance(message, View):
+                            deadline.reschedule(None)
+                        elif isinstance(message, Rejected | Goodbye):
+                            deadline.reschedule(loop.time() + self._patience)  # a close must follow
+                finally:
+                    await socket.close()
+            except Lost as lost:
+                return lost
+
+    async def _next(self, socket: Socket) -> AnyMessage | None:
+        """Reads one message and passes it on; None for one of a type that is not known. Raises Lost where what is held
+        is no ground to go on from, and a new connection brings the whole truth."""
+        try:
+            message = decode(await socket.receive())
+        except UnknownType:
+            return None
+        except ProtocolError as error:
+            raise Lost(str(error)) from error
+        # "Wait retry_after_ms if the last message had it."
+        self._reconnects.asked_for(message.retry_after_ms if isinstance(message, Rejected | Goodbye) else 0)
+        match message:
+            case Rejected():
+                self._rejected = message
+            case Goodbye(text=text):
+                self._goodbye = text
+        outcome = self._follower.hear(message)
+        if outcome is Applied.GAP:
+            raise Lost("news came before the whole truth")
+        if outcome is Applied.NEW_EPOCH:
+            raise Lost("another order of changes has begun")
+        if isinstance(message, View):
+            self._reconnects.succeeded()
+        return message

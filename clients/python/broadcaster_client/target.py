@@ -1,0 +1,93 @@
+"""Where to connect, and what to ask for there: the options of a feed, checked once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Literal, TypeVar
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+
+T = TypeVar("T")
+
+Audience = Literal["users", "operators"]
+Ticket = Callable[[], str | Awaitable[str]]
+Headers = Mapping[str, str] | Callable[[], Mapping[str, str] | Awaitable[Mapping[str, str]]]
+
+
+class Target:
+    """A node's address, and the query and headers that a connection to it needs; tickets are asked for each time.
+
+    Raises ValueError for options that cannot be.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        services: Collection[str] = (),
+        features: Collection[str] = (),
+        audience: Audience = "users",
+        token: str | None = None,
+        ticket: Ticket | None = None,
+        headers: Headers | None = None,
+        subprotocol: str | None = None,
+    ) -> None:
+        self._url = _parsed(url)
+        self.subprotocol = subprotocol
+        for option, names in (("services", services), ("features", features)):
+            if isinstance(names, str) or any(not name or "," in name for name in names):
+                raise ValueError(f"{option} must be names, each without a comma: {names!r}")
+        if audience not in ("users", "operators"):
+            raise ValueError(f"audience must be 'users' or 'operators': {audience!r}")
+        if audience == "operators" and token is None and headers is None:
+            raise ValueError("audience='operators' needs a token")
+        self._token, self._ticket, self._headers = token, ticket, headers
+        self._query = parse_qsl(self._url.query, keep_blank_values=True)
+        if services:
+            self._query.append(("services", ",".join(services)))
+        if features:
+            self._query.append(("features", ",".join(features)))
+        if audience == "operators":
+            self._query.append(("audience", "operators"))
+
+    def __repr__(self) -> str:
+        return f"Target({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The address without its query, which may hold secrets."""
+        host = self._url.netloc.rpartition("@")[2]
+        return f"{self._url.scheme}://{host}{self._url.path}"
+
+    @property
+    def is_secure(self) -> bool:
+        return self._url.scheme == "wss"
+
+    async def address(self) -> str:
+        """The URL of the next attempt, with a fresh ticket. Raises whatever the caller's function raises."""
+        query = list(self._query)
+        if self._ticket is not None:
+            query.append(("ticket", await _awaited(self._ticket())))
+        return urlunsplit(self._url._replace(query=urlencode(query, safe=",")))
+
+    async def headers(self) -> dict[str, str]:
+        """The headers of the next attempt. Raises whatever the caller's function raises."""
+        given = self._headers if self._headers is not None else {}
+        headers = dict(await _awaited(given()) if callable(given) else given)
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
+        return headers
+
+
+def _parsed(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError("a node's URL must begin with ws:// or wss:// and name a host")
+    return parts._replace(fragment="")
+
+
+async def _awaited(value: T | Awaitable[T]) -> T:
+    if inspect.isawaitable(value):
+        found: T = await value
+        return found
+    return value
