@@ -56,9 +56,13 @@ def find_redis(redis_url: str | None, settings: Settings) -> str:
     """The flag, else the environment, else the file, else this machine. Raises ConfigError if the flag is no URL."""
     fault = url_fault(redis_url, REDIS_SCHEMES) if redis_url else ""
     if fault:
-        hint = "must begin with redis://, rediss:// or unix://"
-        raise ConfigError("--redis-url", [Problem(line=0, column=0, path="", message=fault, hint=hint)])
+        raise usage_error("--redis-url", fault, "must begin with redis://, rediss:// or unix://")
     return redis_url or os.environ.get("REDIS_URL") or settings.redis.url or DEFAULT_REDIS_URL
+
+
+def usage_error(flag: str, message: str, hint: str) -> ConfigError:
+    """What is wrong with a flag, to be raised: exit code 2."""
+    return ConfigError(flag, [Problem(line=0, column=0, path="", message=message, hint=hint)])
 
 
 def selected(config: Path | None, settings: Settings, services: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -22,6 +23,7 @@ from broadcaster.cli.options import (
     find_settings,
     parse_moment,
     selected,
+    usage_error,
 )
 from broadcaster.cli.output import KIND_COLOURS, milliseconds, paint, printable, put, say, wants_colour
 from broadcaster.config.durations import format_duration
@@ -89,6 +91,10 @@ def _since(_: type, tokens: Iterable[object]) -> float:
 
 
 def tail(
+    url: Annotated[
+        str | None, Parameter(help="Follow this node (wss://..., by a WebSocket) in place of Redis, from now on.")
+    ] = None,
+    /,
     *,
     config: ConfigPath = None,
     redis_url: RedisUrl = None,
@@ -98,17 +104,36 @@ def tail(
         Parameter(converter=_since, n_tokens=1, help="Begin this long ago (10m), or at this time (RFC 3339)."),
     ] = None,
     follow: Annotated[bool, Parameter(help="Go on until Ctrl-C, or only show what is kept.")] = True,
+    operators: Annotated[
+        bool,
+        Parameter(help="Ask the node for causes and latencies, too, with $BROADCASTER_OPERATOR_TOKEN.", negative=""),
+    ] = False,
     output: OutputFormat = "text",
 ) -> int:
     """Follow what changes, as it happens; with --no-follow, show what is kept and end.
 
-    A restart of Redis is survived; what could not be seen because of it is said on standard error.
+    A restart of Redis, or of the node, is survived; what could not be seen because of it is said on standard error.
     """
     configure_logging("warning")
+    if url is not None:
+        from broadcaster.cli.tail_node import tail_node  # what follows Redis needs no client
+
+        check_usage(config=config, redis_url=redis_url, since=since, follow=follow)
+        return tail_node(url, services=service, operators=operators, output=output)
+    if operators:
+        raise usage_error("--operators", "is for a node's URL", "Redis tells everything")
     settings = find_settings(config)
     show = _shower(output, frozenset(selected(config, settings, service)) if service else None)
     asyncio.run(_tail(settings, find_redis(redis_url, settings), show, since=since, follow=follow))
     return 0
+
+
+def check_usage(*, config: Path | None, redis_url: str | None, since: float | None, follow: bool) -> None:
+    """Raises ConfigError for a flag that says nothing to a node."""
+    flags = {"--config": config, "--redis-url": redis_url, "--since": since, "--no-follow": None if follow else True}
+    for flag, value in flags.items():
+        if value is not None:
+            raise usage_error(flag, "is not for a node's URL", "a node tells what happens from now on")
 
 
 def _shower(output: str, services: frozenset[str] | None) -> Callable[[Entry], None]:
