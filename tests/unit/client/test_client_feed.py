@@ -86,7 +86,7 @@ class Scripted:
 
     async def close(self) -> None:
         try:
-            await asyncio.sleep(0)
+            await turns(3)
         finally:
             self.is_closed = True
 
@@ -190,6 +190,23 @@ async def test_a_request_to_wait_is_forgotten_when_more_is_said() -> None:
     async with node.feed() as feed:
         await taken(feed, 3)
     assert 0.5 <= node.waits[0] <= 1.0
+
+
+async def test_a_request_to_wait_is_for_one_attempt() -> None:
+    """A node that is gone by then has asked for nothing."""
+    node = Node(Scripted(rejected(3_600_000), Lost("", code=1011)), Lost("connection refused"), Scripted(view()))
+    async with node.feed() as feed:
+        await taken(feed, 3)
+    assert node.waits[0] == 3600.0
+    assert 0.5 <= node.waits[1] <= 2.0
+
+
+async def test_a_node_that_has_nothing_to_tell_is_not_given_up() -> None:
+    """Once it has said how things stand it may be silent for as long as it answers pings."""
+    async with Node(Scripted(view())).feed(patience=0.02) as feed:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await feed.until(lambda snapshot: not snapshot.link.is_connected)
 
 
 async def test_failures_in_a_row_are_waited_for_ever_longer() -> None:
@@ -318,12 +335,19 @@ async def test_a_node_that_says_nothing_is_given_up() -> None:
 
 
 async def test_nonsense_is_survived() -> None:
-    """What is no message ends the connection, as something may be missing, not the feed; a later type is ignored."""
-    node = Node(Scripted("{"), Scripted(view(), '{"type": "gossip", "v": 1}', '{"type": "notice"}'), Scripted(view()))
+    """What is no message ends the connection, as something may be missing, and not the feed."""
+    node = Node(Scripted("{"), Scripted(view(), '{"type": "notice"}'), Scripted(view()))
     async with node.feed() as feed:
         assert "not a message" in feed.snapshot.reason
         assert [each.kind for each in await taken(feed, 4)] == ["link"] * 4
         assert len(node.opened) == 3
+
+
+async def test_a_message_of_a_later_type_is_ignored() -> None:
+    node = Node(Scripted(view(), '{"type": "gossip", "v": 1}', notice("down", revision=2)))
+    async with node.feed() as feed:
+        assert [each.kind for each in await taken(feed, 2)] == ["link", "down"]
+    assert len(node.opened) == 1
 
 
 async def run_and_cancel(steps: int, use: Callable[[Node], Awaitable[object]]) -> tuple[Node, asyncio.Task[object]]:
@@ -363,6 +387,23 @@ async def test_cancelled_anywhere_nothing_is_left(use: Callable[[Node], Awaitabl
         assert task.cancelled(), f"after {steps} turns"
         assert all(each.is_closed for each in node.opened), f"after {steps} turns"
         assert asyncio.all_tasks() == before, f"after {steps} turns"
+
+
+async def test_cancelled_twice_nothing_is_left() -> None:
+    """Whoever is cancelled while it leaves waits for the end of the connection all the same, and is cancelled."""
+    before = asyncio.all_tasks()
+    for steps in range(1, TURNS):
+        for more in range(1, 6):
+            node = Node(Scripted(view(), notice("down", revision=2)))
+            task = asyncio.create_task(read_on(node))
+            await turns(steps)
+            for _ in range(2):
+                task.cancel()
+                await turns(more)
+            await asyncio.wait({task}, timeout=DEADLINE)
+            assert task.cancelled(), f"after {steps} and {more} turns"
+            assert all(each.is_closed for each in node.opened), f"after {steps} and {more} turns"
+            assert asyncio.all_tasks() == before, f"after {steps} and {more} turns"
 
 
 async def test_a_cancelled_reader_loses_nothing() -> None:
