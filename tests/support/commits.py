@@ -1,6 +1,8 @@
-"""Transitions on demand: a writer that flips one service through the real store."""
+"""Transitions on demand: writers that commit through the real store what no worker observed."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from broadcaster.domain.detection import Decision
 from broadcaster.domain.model import Position, Snapshot, Status, Transition, event_kind
@@ -13,14 +15,13 @@ async def transitions(store: Store) -> list[Transition]:
     return [each for each in await store.history() if isinstance(each, Transition)]
 
 
-class Flipper:
-    """Commits up, degraded, up, ... of one service; ``seed`` first."""
+class Writer:
+    """Commits any service's next status, observed by ``clock`` (default: long ago); ``seed`` first."""
 
-    def __init__(self, store: RedisStore, service: str) -> None:
+    def __init__(self, store: RedisStore, *, clock: Callable[[], float] | None = None) -> None:
         self._store = store
-        self._service = service
-        self._status = Status.UNKNOWN
-        self._revision = 0
+        self._clock = clock or (lambda: float(self.position.revision + 1))
+        self._known: dict[str, tuple[Status, int]] = {}
         self.position = Position()
 
     async def seed(self, epoch: str = "e1") -> None:
@@ -36,21 +37,40 @@ class Flipper:
         assert written.outcome is Outcome.DONE
         self.position = written.position
 
-    async def flip(self) -> Position:
+    def status(self, service: str) -> Status:
+        """What was committed last."""
+        return self._known.get(service, (Status.UNKNOWN, 0))[0]
+
+    async def commit(self, service: str, status: Status) -> Position:
         """One more transition; its position."""
-        before, self._status = self._status, Status.DEGRADED if self._status is Status.UP else Status.UP
+        before, revision = self._known.get(service, (Status.UNKNOWN, 0))
         written = await self._store.commit(
             Decision(
-                service=self._service,
-                kind=event_kind(before, self._status),
+                service=service,
+                kind=event_kind(before, status),
                 previous=before,
-                status=self._status,
-                at=float(self.position.revision + 1),
+                status=status,
+                at=self._clock(),
             ),
-            commit=f"flip {self.position}",
-            expected_revision=self._revision,
+            commit=f"after {self.position}",
+            expected_revision=revision,
             known=self.position,
         )
         assert written.outcome is Outcome.DONE, written
-        self.position, self._revision = written.position, written.position.revision
+        self.position = written.position
+        self._known[service] = (status, written.position.revision)
         return self.position
+
+
+class Flipper(Writer):
+    """Commits up, degraded, up, ... of one service; ``seed`` first."""
+
+    def __init__(self, store: RedisStore, service: str) -> None:
+        super().__init__(store)
+        self._service = service
+
+    async def flip(self) -> Position:
+        """One more transition; its position."""
+        return await self.commit(
+            self._service, Status.DEGRADED if self.status(self._service) is Status.UP else Status.UP
+        )
