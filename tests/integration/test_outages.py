@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from broadcaster.protocol.messages import Notice
 from tests.support.clients import RecordingClient, connect, handshake
 from tests.support.commands import running
 from tests.support.outages import come_back, kill_and_keep_data, kill_and_lose_data, pause
@@ -64,7 +65,7 @@ async def test_the_truth_is_told_during_and_after_an_outage_of_redis(
             assert client.feed_states[0] == "lost"
             assert client.feed_states[-1] == "live"
             assert [each.kind.value for each in client.notices("redis", local=True)] == ["down", "recovered"]
-            assert client.notices("redis", local=False) == []
+            assert committed(client, "redis") == []
             assert client.notices("auth") == []
         await stack.services["analytics"].start()
         await stack.services["auth"].kill()
@@ -94,9 +95,14 @@ async def test_a_redis_that_comes_and_goes_is_not_told_down_while_it_carries_the
             while await observed(stack, "redis") < calm:
                 await asyncio.sleep(0.05)
         assert await stack.statuses() == {"auth": "up", "redis": "up"}
-        assert client.notices("redis", local=False) == []
+        assert committed(client, "redis") == []
         told = [each.kind.value for each in client.notices("redis", local=True)]
         assert told == ["down", "recovered"] * (len(told) // 2) != []
+
+
+def committed(client: RecordingClient, service: str) -> list[Notice]:
+    """What a worker had to say, but for its first look, which may come late: nodes know their Redis before that."""
+    return [each for each in client.notices(service, local=False) if not each.quiet]
 
 
 async def observed(stack: Stack, service: str) -> datetime:
