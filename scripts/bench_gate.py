@@ -87,7 +87,8 @@ class Figures(NamedTuple):
 
 
 def figures(what: str, case: str, samples: Sequence[float], beside: str = "") -> Figures:
-    return Figures(what, case, len(samples), *percentiles(samples), beside=beside)
+    its = percentiles(samples)
+    return Figures(what, case, len(samples), its.p50, its.p90, its.p99, its.max, beside)
 
 
 async def commit(store: MemoryStore | RedisStore, service: str, status: Status) -> None:
