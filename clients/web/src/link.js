@@ -168,6 +168,9 @@ export class Link {
     this.#attempt = attempt;
     this.#timer = this.#env.setTimeout(() => this.#ended(1006, ""), OPEN_MS);
     this.#become("connecting");
+    if (attempt !== this.#attempt) {
+      return; // whoever heard of it ended it
+    }
     const protocols = [SUBPROTOCOL];
     let socket;
     try {
@@ -181,8 +184,8 @@ export class Link {
       socket = new this.#env.WebSocket(this.#url, protocols);
     } catch (error) {
       if (attempt === this.#attempt) {
-        this.#on.error(error);
         this.#ended(1006, "");
+        this.#on.error(error); // at last, as whoever hears of it may end everything
       }
       return;
     }

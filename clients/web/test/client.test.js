@@ -398,6 +398,25 @@ test("a ticket that never comes is given up, and what comes late is not used", a
   assert.equal(world.sockets.length, 0);
 });
 
+test("who closes the client on hearing of a failed ticket is not connected again", async () => {
+  const { world, client } = start({ getTicket: () => Promise.reject(new Error("sign in first")) });
+  client.addEventListener("error", () => client.close());
+  client.connect();
+  await world.pass(60_000);
+  assert.equal(client.connection, "closed");
+  assert.equal(world.timers.size, 0);
+  assert.equal(world.sockets.length, 0);
+});
+
+test("who closes the client on hearing that it connects is asked for no ticket", async () => {
+  let asked = 0;
+  const { client } = start({ getTicket: () => String((asked += 1)) });
+  client.addEventListener("connection", () => client.close());
+  client.connect();
+  await settle();
+  assert.equal(asked, 0);
+});
+
 test("the iterator gives what happens, in order, and ends with the client", async () => {
   const { world, client } = start();
   const seen = [];
