@@ -31,7 +31,7 @@ export class Link {
   #openedAt = 0;
   #dueAt = 0;
   #checks = "untried"; // or "trusted", "doubted", "off"
-  #isChecking = false;
+  #check = null; // an AbortController, while the server is being asked
 
   /**
    * ``state`` is "idle", "connecting", "open", "waiting" (for the next attempt), "paused" or "ended" (by a close after
@@ -120,12 +120,12 @@ export class Link {
   async check() {
     const attempt = this.#attempt;
     const isOff = this.#checks === "off" || this.#heartbeatMs <= 0;
-    if (this.state !== "open" || this.#isChecking || isOff) {
+    if (this.state !== "open" || this.#check !== null || isOff) {
       return;
     }
     const request = new AbortController();
     const timer = this.#env.setTimeout(() => request.abort(), CHECK_MS);
-    this.#isChecking = true;
+    this.#check = request;
     let isThere = true;
     try {
       // Any answer will do, also one that another origin may not read.
@@ -133,14 +133,14 @@ export class Link {
     } catch {
       isThere = false;
     }
-    this.#isChecking = false;
     this.#env.clearTimeout(timer);
     if (isThere) {
       this.#checks = "trusted";
     }
-    if (attempt !== this.#attempt || this.state !== "open") {
+    if (attempt !== this.#attempt) {
       return;
     }
+    this.#check = null;
     if (isThere) {
       this.lastGood = this.#env.now();
       this.#arm();
@@ -266,6 +266,8 @@ export class Link {
     this.#attempt = null;
     this.#env.clearTimeout(this.#timer);
     this.#env.clearTimeout(this.#heartbeat);
+    this.#check?.abort();
+    this.#check = null;
     attempt?.abort();
     socket?.close(1000);
   }

@@ -244,6 +244,21 @@ test("a check that never works is believed once, and then no longer", async () =
   assert.equal(world.checks.length, 2);
 });
 
+test("a check ends with its connection, and the next connection has checks of its own", async () => {
+  const { world, page, client } = await started();
+  world.answersChecks = false;
+  await world.pass(31_000);
+  assert.equal(world.checks.length, 1);
+  world.last.end();
+  await world.pass(750);
+  world.last.say(welcome());
+  await page.show(true);
+  assert.equal(world.checks.length, 2);
+  client.close();
+  await settle();
+  assert.equal(world.timers.size, 0);
+});
+
 test("a heartbeat of 0 asks nothing", async () => {
   const { world, page } = await started({ heartbeatMs: 0 });
   await page.show(true);
