@@ -454,6 +454,9 @@ export class AvailabilityClient extends EventTarget {
     const before = this.#replica.services;
     const happened = this.#replica.apply(message);
     if (this.#replica.services !== before) {
+      if (this.isLeading) {
+        this.#link.opened();
+      }
       this.#text = message.text ?? "";
       this.#refusal = null;
       this.#isRefusedNow = false;

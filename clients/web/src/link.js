@@ -2,7 +2,7 @@
 //
 // Browsers answer the node's pings out of sight of any script, and the protocol says nothing while nothing changes. A
 // connection that went silent (a frozen node, a cable pulled out) therefore looks like a quiet day. So what counts as a
-// missed heartbeat is what a script can see: no first message in time, or, after a while without news, no answer of any
+// missed heartbeat is what a script can see: not let in in time, or, after a while without news, no answer of any
 // kind to an HTTP request to the same server.
 
 import { askedDelay, isFinal, RETRY_MAX_MS, retryDelay } from "./reconnecting.js";
@@ -84,6 +84,17 @@ export class Link {
   end() {
     this.#leave();
     this.#become("ended");
+  }
+
+  /** The server lets us in, by the message that was just handed on: only now is this a connection. */
+  opened() {
+    if (this.state === "connecting") {
+      this.#env.clearTimeout(this.#timer);
+      this.#openedAt = this.lastGood;
+      this.code = null;
+      this.reason = "";
+      this.state = "open";
+    }
   }
 
   /** The next attempt now, because a person wants it. */
@@ -205,18 +216,11 @@ export class Link {
   #heard(data) {
     this.lastGood = this.#env.now();
     this.#retryAfter = null;
-    const isFirst = this.state !== "open";
-    if (isFirst) {
-      this.#env.clearTimeout(this.#timer);
-      this.#openedAt = this.lastGood;
-      this.code = null;
-      this.reason = "";
-      this.state = "open";
-    }
+    const before = this.state;
     this.#arm();
     this.#on.message(data);
     // Told only now: an open connection goes with what it said, not with what was known before.
-    if (isFirst && this.state === "open") {
+    if (before !== "open" && this.state === "open") {
       this.#on.change();
     }
   }

@@ -219,6 +219,29 @@ test("a server that says nothing at all is left after ten seconds", async () => 
   assert.equal(world.open.length, 0);
 });
 
+test("a server that talks and lets nobody in is left, too", async () => {
+  const { world, client } = start();
+  client.connect();
+  for (let second = 0; second < 10; second += 1) {
+    world.last.say("hello", { type: "gossip", v: 1 });
+    assert.equal(client.connection, "connecting");
+    await world.pass(1000);
+  }
+  assert.equal(client.connection, "waiting");
+  assert.equal(world.open.length, 0);
+});
+
+test("being turned away again and again is one loss, not many", async () => {
+  const { world, client, standings } = await started();
+  world.last.end();
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    await world.pass(client.retryAt - world.time);
+    world.last.say({ type: "goodbye", v: 1, at: "2026-01-01T10:08:20Z", text: "", retry_after_ms: 4000 });
+    world.last.end(1013);
+  }
+  assert.deepEqual(standings, ["lost"]);
+});
+
 test("a missed heartbeat is a server that answers nothing", async () => {
   const { world, client } = await started();
   await world.pass(35_000);
