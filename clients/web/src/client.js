@@ -44,6 +44,7 @@ export class AvailabilityClient extends EventTarget {
   #text = "";
   #standing = "connecting";
   #grace = 0;
+  #soughtAt = 0;
   #readers = new Set();
   #loaded;
   #settle;
@@ -174,7 +175,7 @@ export class AvailabilityClient extends EventTarget {
     if (this.#phase === "idle" || this.#phase === "closed" || this.#isRefusedNow) {
       return false;
     }
-    return this.connection === "ended" || this.#env.now() - this.lastGood >= this.#graceMs;
+    return this.connection === "ended" || this.#env.now() - this.#lostAt >= this.#graceMs;
   }
 
   get troubles() {
@@ -306,8 +307,16 @@ export class AvailabilityClient extends EventTarget {
     return this.isLeading || this.#remote === null ? this.#link : this.#remote;
   }
 
+  // Since when there is no connection. Before anything is known it is not missed until it was looked for.
+  get #lostAt() {
+    return Math.max(this.#near.lostAt, this.#soughtAt);
+  }
+
   #follow() {
     if (this.#phase === "running") {
+      if (!this.isLoaded) {
+        this.#soughtAt = this.#env.now();
+      }
       this.#isPaused = false;
       this.#remote &&= { ...this.#remote, state: "connecting" }; // what it was then need not be so now
       this.#tabs.join();
@@ -316,10 +325,10 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #lead() {
-    const askedUntil = this.#remote?.askedUntil;
+    const before = this.#remote;
     this.#isPaused = false;
     this.#remote = null;
-    this.#link.start(askedUntil);
+    this.#link.start(before);
   }
 
   // A hidden tab opens no connection. It lets others lead, of which one may be in sight.
@@ -364,8 +373,8 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #state() {
-    const { state, lastGood, retryAt, askedUntil, code, reason } = this.#link;
-    return { state, lastGood, retryAt, askedUntil, code, reason };
+    const { state, lastGood, lostAt, retryAt, askedUntil, code, reason } = this.#link;
+    return { state, lastGood, lostAt, retryAt, askedUntil, code, reason };
   }
 
   #tell(message, to = null) {
@@ -501,7 +510,7 @@ export class AvailabilityClient extends EventTarget {
     }
     this.#emit("change");
     this.#env.clearTimeout(this.#grace);
-    const left = this.lastGood + this.#graceMs - this.#env.now();
+    const left = this.#lostAt + this.#graceMs - this.#env.now();
     if (this.connection !== "open" && left > 0) {
       this.#grace = this.#env.setTimeout(() => this.#update(), left);
     }

@@ -29,6 +29,7 @@ export class Link {
   #retryAfter = null;
   #isAsked = false; // whether the server said when to come back
   #openedAt = 0;
+  #lostAt;
   #dueAt = 0;
   #checks = "untried"; // or "trusted", "doubted", "off"
   #check = null; // an AbortController, while the server is being asked
@@ -47,6 +48,7 @@ export class Link {
     this.#env = env;
     this.state = "idle";
     this.lastGood = env.now();
+    this.#lostAt = this.lastGood;
     this.code = null;
     this.reason = "";
   }
@@ -61,11 +63,21 @@ export class Link {
     return this.#isAsked ? this.#dueAt : null;
   }
 
-  /** Connects, or goes on waiting where an attempt would be early. Another tab may know until when the server asked. */
-  start(askedUntil = null) {
+  /** Since when there is no connection, in milliseconds since the epoch; while there is one, now. */
+  get lostAt() {
+    return this.state === "open" ? this.#env.now() : this.#lostAt;
+  }
+
+  /** Connects, or goes on waiting where an attempt would be early. ``before`` is the connection of the tab that led. */
+  start(before = null) {
     if (this.state !== "idle" && this.state !== "paused") {
       return;
     }
+    if (before !== null) {
+      this.lastGood = Math.max(this.lastGood, before.lastGood);
+      this.#lostAt = before.state === "open" ? this.#env.now() : before.lostAt;
+    }
+    const askedUntil = before?.askedUntil;
     const early = Math.max(this.#dueAt, askedUntil ?? 0) - this.#env.now();
     if (early > 0) {
       this.#wait(early);
@@ -76,8 +88,8 @@ export class Link {
 
   /** Ends it without a word to ``on``. It may be started again. */
   stop() {
-    this.state = "idle";
     this.#leave();
+    this.state = "idle";
   }
 
   /** Ends it for good: only ``retryNow`` connects again. */
@@ -266,6 +278,7 @@ export class Link {
   #leave() {
     const socket = this.#socket;
     const attempt = this.#attempt;
+    this.#lostAt = this.lostAt;
     this.#socket = null;
     this.#attempt = null;
     this.#env.clearTimeout(this.#timer);

@@ -87,6 +87,31 @@ test("a short break is not worth a word, a longer one is", async () => {
   assert.equal(client.services.get("auth").status, "up", "what was known stays there to be shown as old");
 });
 
+test("a short break is not worth a word after a long quiet time either", async () => {
+  const { world, standings } = await started();
+  await world.pass(20_000);
+  world.last.end();
+  await world.pass(4_900);
+  assert.deepEqual(standings, []);
+  await world.pass(200);
+  assert.deepEqual(standings, ["lost"]);
+});
+
+test("a client that is made early and connects late has lost nothing by that", async () => {
+  const { world, page, client, standings } = start();
+  await world.pass(60_000);
+  client.connect();
+  assert.equal(client.standing, "connecting");
+  await page.show(false);
+  world.last.end();
+  await world.pass(60_000);
+  standings.length = 0;
+  await page.show(true);
+  assert.equal(client.standing, "connecting");
+  await world.pass(5_000);
+  assert.deepEqual(standings, ["connecting", "lost"]);
+});
+
 test("what a break hid is told when it is over, once", async () => {
   const { world, told } = await started();
   world.last.end();

@@ -141,6 +141,25 @@ test("when the tab that leads is closed, another one goes on and misses nothing"
   }
 });
 
+test("a tab that goes on with the connection has not lost it", async () => {
+  for (const leave of ["close", "crash"]) {
+    const { world, all } = await tabs(2);
+    const standings = [];
+    all[1].client.addEventListener("standing", ({ detail }) => standings.push(detail.standing));
+    await world.pass(20_000);
+    if (leave === "close") {
+      all[0].client.close();
+    } else {
+      all[0].page.crash();
+    }
+    await world.pass(4_900);
+    assert.equal(all[1].client.isLeading, true);
+    assert.deepEqual(standings, []);
+    await world.pass(200);
+    assert.deepEqual(standings, ["lost"]);
+  }
+});
+
 test("a hidden tab that loses its connection lets one in sight lead", async () => {
   const { world, all } = await tabs(2);
   const [hidden, shown] = all;

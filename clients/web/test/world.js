@@ -204,6 +204,17 @@ class Tab {
     }
   }
 
+  // Ends without a word, as a browser ends a tab that crashes: its locks are free, and nothing runs in it any more.
+  crash() {
+    const { lock } = this.world;
+    this.isFrozen = true;
+    lock.queue = lock.queue.filter((each) => each.tab !== this);
+    if (lock.holder?.tab === this) {
+      lock.holder = null;
+      this.world.grant();
+    }
+  }
+
   fire(type, event = {}) {
     for (const listener of this.listeners.get(type) ?? []) {
       listener(event);
