@@ -43,6 +43,7 @@ export class AvailabilityClient extends EventTarget {
   #isRefusedNow = false; // the refusal came over the connection that ended last
   #text = "";
   #standing = "connecting";
+  #isSilent = false; // after the events of its closing there are no more, whatever a listener was in the middle of
   #grace = 0;
   #soughtAt = 0;
   #readers = new Set();
@@ -251,6 +252,7 @@ export class AvailabilityClient extends EventTarget {
     }
     this.#emit("connection", { state: "closed" });
     this.#emit("change");
+    this.#isSilent = true;
   }
 
   notices({ signal } = {}) {
@@ -509,6 +511,9 @@ export class AvailabilityClient extends EventTarget {
       this.#emit("standing", { standing, before });
     }
     this.#emit("change");
+    if (this.#phase === "closed") {
+      return; // a listener closed it
+    }
     this.#env.clearTimeout(this.#grace);
     const left = this.#lostAt + this.#graceMs - this.#env.now();
     if (this.connection !== "open" && left > 0) {
@@ -517,7 +522,9 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #emit(type, detail = null) {
-    this.dispatchEvent(new AvailabilityEvent(type, detail));
+    if (!this.#isSilent) {
+      this.dispatchEvent(new AvailabilityEvent(type, detail));
+    }
   }
 }
 

@@ -512,6 +512,25 @@ test("a reader who leaves or falls behind costs nobody anything", async () => {
   assert.equal((await slow.next()).done, true);
 });
 
+test("a listener that closes the client hears no more of it", async () => {
+  const types = ["welcome", "notice", "standing", "connection", "change"];
+  for (const closing of types) {
+    const { world, client } = start();
+    const heard = [];
+    client.connect();
+    client.addEventListener(closing, () => client.close(), { once: true });
+    for (const type of types) {
+      client.addEventListener(type, () => heard.push(client.connection === "closed" ? `closed: ${type}` : type));
+    }
+    world.last.say(welcome({ auth: "down", db: "down" }));
+    await world.pass(60_000);
+    const after = heard.filter((each) => each.startsWith("closed"));
+    assert.deepEqual(after.slice(0, 2), ["closed: connection", "closed: change"], closing);
+    assert.deepEqual(after.slice(2), [`closed: ${closing}`], `${closing}: only what was being told already`);
+    assert.equal(world.timers.size, 0, closing);
+  }
+});
+
 test("an AbortSignal closes everything", async () => {
   const aborting = new AbortController();
   const { world, client } = start({ signal: aborting.signal });
