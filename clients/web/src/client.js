@@ -2,7 +2,7 @@
 
 import { browserEnvironment } from "./environment.js";
 import { Link } from "./link.js";
-import { isUnwell, Replica, VERSION } from "./replica.js";
+import { areViews, isUnwell, Replica, VERSION } from "./replica.js";
 import { Tabs } from "./tabs.js";
 
 const GRACE_MS = 5_000;
@@ -450,6 +450,9 @@ export class AvailabilityClient extends EventTarget {
       return;
     }
     const { type } = message;
+    if (type === "rejected" && !(areViews(message.services ?? []) && areViews(message.features ?? []))) {
+      return;
+    }
     if (type === "goodbye" || type === "rejected") {
       if (this.isLeading) {
         this.#link.retryAfter(message.retry_after_ms);

@@ -131,7 +131,8 @@ function byName(views) {
   return new Map(views.map((view) => [view.name, view]));
 }
 
-function areViews(views) {
+/** @param {unknown} views */
+export function areViews(views) {
   return Array.isArray(views) && views.every((view) => typeof view?.name === "string");
 }
 

@@ -232,8 +232,10 @@ test("nonsense changes nothing and breaks nothing", async () => {
   const { world, client, told } = await started();
   world.last.say("{", "null", "[]", "7", '"text"', "{}", '{"type":"welcome"}', '{"type":"notice","service":null}');
   world.last.say('{"type":"snapshot","services":5}', '{"type":"feed"}', '{"type":"goodbye","retry_after_ms":"soon"}');
+  world.last.say('{"type":"rejected","services":5}', '{"type":"rejected","services":[null],"features":{}}');
   assert.deepEqual(told, [["goodbye", "goodbye"]]);
   assert.equal(client.standing, "well");
+  assert.deepEqual(client.troubles, []);
 });
 
 test("a server that says nothing at all is left after ten seconds", async () => {
