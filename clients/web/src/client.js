@@ -272,6 +272,7 @@ export class AvailabilityClient extends EventTarget {
       end: () => {
         isOver = true;
         this.#readers.delete(reader);
+        signal?.removeEventListener("abort", reader.end);
         for (const each of waiting.splice(0)) {
           each(done);
         }
@@ -279,7 +280,7 @@ export class AvailabilityClient extends EventTarget {
     };
     if (!isOver) {
       this.#readers.add(reader);
-      signal?.addEventListener("abort", reader.end, { once: true });
+      signal?.addEventListener("abort", reader.end);
     }
     return {
       next: async () => {
@@ -288,10 +289,10 @@ export class AvailabilityClient extends EventTarget {
         }
         return isOver ? done : new Promise((resolve) => waiting.push(resolve));
       },
-      return: async () => {
+      return: async (value) => {
         ready.length = 0;
         reader.end();
-        return done;
+        return { value, done: true };
       },
       [Symbol.asyncIterator]() {
         return this;

@@ -1,6 +1,7 @@
 // One tab, on a clock and sockets of the test's own.
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { AvailabilityClient } from "../src/index.js";
@@ -512,6 +513,17 @@ test("a reader who leaves or falls behind costs nobody anything", async () => {
   assert.equal((await slow.next()).value.text, "the 504th");
   assert.equal((await slow.return()).done, true);
   assert.equal((await slow.next()).done, true);
+});
+
+test("a reader who leaves lets go of the signal that might have ended it", async () => {
+  const { client } = await started();
+  const { signal } = new AbortController();
+  const aborting = [client.notices({ signal }), client.notices({ signal }), client.notices({ signal })];
+  assert.equal(getEventListeners(signal, "abort").length, 3);
+  assert.deepEqual(await aborting[0].return("left"), { value: "left", done: true });
+  assert.equal(getEventListeners(signal, "abort").length, 2);
+  client.close();
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
 
 test("a listener that closes the client hears no more of it", async () => {
