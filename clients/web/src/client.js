@@ -8,6 +8,7 @@ import { Tabs } from "./tabs.js";
 const GRACE_MS = 5_000;
 const HEARTBEAT_MS = 30_000;
 const BACKLOG = 1_000;
+const UNAVAILABLE = 1011; // the close that follows a refusal
 
 /** An event of the client; ``detail`` depends on its type. */
 export class AvailabilityEvent extends Event {
@@ -491,8 +492,9 @@ export class AvailabilityClient extends EventTarget {
 
   // The connection is another one than before, or in another state.
   #changed() {
-    if (this.#near.state === "waiting" && this.#near.code === 1006) {
-      this.#isRefusedNow = false; // this time nobody said why
+    const { state: near, code: ending } = this.#near;
+    if ((near === "waiting" || near === "ended") && ending !== null && ending !== UNAVAILABLE) {
+      this.#isRefusedNow = false; // this time it was something else
     }
     const { connection: state, retryAt, closeCode: code, closeReason: reason } = this;
     if (state === "ended") {

@@ -183,6 +183,18 @@ test("a refusal is believed until a connection fails without a word", async () =
   assert.equal(client.standing, "lost");
 });
 
+test("who is turned away for another reason is not refused any more", async () => {
+  for (const code of [1013, 3500]) {
+    const { world, client } = start();
+    client.connect();
+    world.last.say(rejected(9000));
+    world.last.end(1011);
+    await world.pass(9000);
+    world.last.end(code);
+    assert.equal(client.standing, "lost", String(code));
+  }
+});
+
 test("a wait that was asked for is for one close only", async () => {
   const { world, client } = await started();
   world.last.say({ type: "goodbye", v: 1, at: "2026-01-01T10:08:20Z", text: "", retry_after_ms: 3000 });
