@@ -43,6 +43,7 @@ export class AvailabilityClient extends EventTarget {
   #refusal = null;
   #isRefusedNow = false; // the refusal came over the connection that ended last
   #text = "";
+  #at = ""; // when the server said what it said last, by its own clock
   #standing = "connecting";
   #isSilent = false; // after the events of its closing there are no more, whatever a listener was in the middle of
   #grace = 0;
@@ -401,7 +402,7 @@ export class AvailabilityClient extends EventTarget {
     const { position, feed, isLoaded } = this.#replica;
     const type = this.#admission === "waiting" ? "waiting" : "welcome";
     const views = { services: [...this.services.values()], features: [...this.features.values()] };
-    const whole = { type, v: VERSION, at: new Date(this.#env.now()).toISOString(), position, feed, ...views };
+    const whole = { type, v: VERSION, at: this.#at, position, feed, ...views };
     const said = isLoaded ? [{ ...whole, text: this.#text }] : [];
     if (this.#refusal) {
       said.push(this.#refusal);
@@ -452,6 +453,7 @@ export class AvailabilityClient extends EventTarget {
       return;
     }
     const { type } = message;
+    this.#at = message.at ?? this.#at;
     if (type === "rejected" && !(areViews(message.services ?? []) && areViews(message.features ?? []))) {
       return;
     }

@@ -66,6 +66,18 @@ test("a tab that comes later knows what the others know, at once", async () => {
   assert.deepEqual(all[0].told, ["down", "recovered"]);
 });
 
+test("what a new tab is told has the time of the server's clock", async () => {
+  const { world } = await tabs(1);
+  world.last.say(notice(4, "auth", "down", { at: "2026-01-01T10:05:00Z" }));
+  const page = world.tab();
+  const client = new AvailabilityClient("/ws", { environment: page.environment });
+  const times = [];
+  client.addEventListener("welcome", ({ detail }) => times.push(detail.at));
+  client.connect();
+  await settle();
+  assert.deepEqual(times, ["2026-01-01T10:05:00Z"]);
+});
+
 test("what a new tab is told is told to it alone", async () => {
   const { all, world } = await tabs(2);
   const welcomes = [];
