@@ -36,7 +36,7 @@ export class AvailabilityClient extends EventTarget {
   #heartbeatMs;
   #pauseHidden;
   #listening = new AbortController();
-  #phase = "idle"; // "running", "outdated", "closed"
+  #phase = "idle"; // "running", "closed"
   #remote = null; // the connection of the tab that leads
   #isPaused = false;
   #admission = null;
@@ -81,7 +81,7 @@ export class AvailabilityClient extends EventTarget {
     });
     this.#tabs = new Tabs({
       heartbeatMs: this.#heartbeatMs,
-      name: (options.share ?? true) ? `status-broadcaster 1 ${options.shareName ?? this.url}` : null,
+      name: (options.share ?? true) ? `status-broadcaster ${VERSION} ${options.shareName ?? this.url}` : null,
       env,
       on: {
         lead: () => (mayConnect() ? this.#lead() : this.#pause()),
@@ -186,7 +186,7 @@ export class AvailabilityClient extends EventTarget {
   }
 
   get standing() {
-    if (this.#phase === "outdated") {
+    if (this.connection === "outdated") {
       return "outdated";
     }
     if (this.isOffline) {
@@ -227,7 +227,6 @@ export class AvailabilityClient extends EventTarget {
     if (this.#phase === "idle") {
       this.connect();
     } else if (this.#phase !== "closed") {
-      this.#phase = "running";
       this.#isPaused = false;
       if (this.isLeading) {
         this.#link.retryNow();
@@ -439,19 +438,16 @@ export class AvailabilityClient extends EventTarget {
     if (typeof message !== "object" || message === null) {
       return;
     }
+    if (message.v > VERSION) {
+      this.#link.outdated();
+      return;
+    }
     this.#tell({ said: [message] });
     this.#take(message);
     this.#update();
   }
 
   #take(message) {
-    if (message.v > VERSION) {
-      this.#phase = "outdated";
-      if (this.isLeading) {
-        this.#link.end();
-      }
-      return;
-    }
     const { type } = message;
     this.#at = message.at ?? this.#at;
     if (type === "rejected" && !(areViews(message.services ?? []) && areViews(message.features ?? []))) {
@@ -503,6 +499,8 @@ export class AvailabilityClient extends EventTarget {
       const why = [code, reason].filter(Boolean).join(" ");
       const help = "mend what it says, and call reconnect()";
       this.#settle.reject(new AvailabilityError(`The server ended the connection: ${why}; ${help}.`));
+    } else if (state === "outdated") {
+      this.#settle.reject(new AvailabilityError("The server speaks a newer protocol; reload the page."));
     }
     this.#emit("connection", { state, retryAt, code, reason });
     this.#update();

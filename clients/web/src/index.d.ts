@@ -174,7 +174,10 @@ export class AvailabilityClient extends EventTarget implements AsyncIterable<Hap
   /** Whether this tab holds the connection. */
   readonly isLeading: boolean;
 
-  /** Resolves with the first welcome or waiting; rejects if the client is closed or the server ends it before that. */
+  /**
+   * Resolves with the first welcome or waiting; rejects if the client is closed, the server ends it or
+   * speaks a newer protocol before that.
+   */
   connect(): Promise<this>;
   /** The next attempt now, because a person wants it. */
   reconnect(): void;

@@ -35,8 +35,8 @@ export class Link {
   #check = null; // an AbortController, while the server is being asked
 
   /**
-   * ``state`` is "idle", "connecting", "open", "waiting" (for the next attempt), "paused" or "ended" (by a close after
-   * which reconnecting cannot help). ``on`` has ``message(text)``, ``change()`` and ``error(error)``.
+   * ``state`` is "idle", "connecting", "open", "waiting" (for the next attempt), "paused", "ended" (by a close after
+   * which reconnecting cannot help) or "outdated" (the server speaks a newer protocol). ``on`` has ``message(text)``, ``change()`` and ``error(error)``.
    */
   constructor({ url, checkUrl, heartbeatMs, getTicket, mayConnect, on, env }) {
     this.#url = url;
@@ -93,9 +93,9 @@ export class Link {
   }
 
   /** Ends it for good: only ``retryNow`` connects again. */
-  end() {
+  outdated() {
     this.#leave();
-    this.#become("ended");
+    this.#become("outdated");
   }
 
   /** The server lets us in, by the message that was just handed on: only now is this a connection. */
@@ -111,7 +111,7 @@ export class Link {
 
   /** The next attempt now, because a person wants it. */
   retryNow() {
-    if (this.state === "waiting" || this.state === "ended" || this.state === "paused") {
+    if (["waiting", "paused", "ended", "outdated"].includes(this.state)) {
       this.#connect();
     }
   }

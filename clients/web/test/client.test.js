@@ -241,6 +241,16 @@ test("a newer protocol is not guessed at", async () => {
   assert.equal(world.open.length, 0);
 });
 
+test("who waits to be connected learns that the protocol is newer, and may try again", async () => {
+  const { world, client } = start();
+  const loaded = client.connect();
+  world.last.say(welcome({}, { v: 2 }));
+  await assert.rejects(loaded, /newer protocol; reload the page/);
+  client.reconnect();
+  world.last.say(welcome());
+  assert.equal(client.standing, "well");
+});
+
 test("nonsense changes nothing and breaks nothing", async () => {
   const { world, client, told } = await started();
   world.last.say("{", "null", "[]", "7", '"text"', "{}", '{"type":"welcome"}', '{"type":"notice","service":null}');

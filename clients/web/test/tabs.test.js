@@ -279,6 +279,18 @@ test("a newer protocol ends it in every tab", async () => {
   assert.equal(world.open.length, 0);
 });
 
+test("when any tab tries again after a newer protocol, all hear how it went", async () => {
+  const { world, all } = await tabs(3);
+  world.last.say(welcome({}, { v: 2 }));
+  await settle();
+  all[1].client.reconnect();
+  await settle();
+  world.last.say(welcome());
+  await settle();
+  assert.deepEqual(states(all), ["open", "open", "open"]);
+  assert.deepEqual(all.map(({ client }) => client.standing), ["well", "well", "well"]);
+});
+
 for (const missing of ["locks", "BroadcastChannel"]) {
   test(`without ${missing} every tab has a connection of its own`, async () => {
     const world = new World();
