@@ -388,8 +388,9 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #answer(id, wants) {
-    if (wants === "retry") {
-      this.reconnect();
+    const isOver = this.connection === "ended" || this.connection === "outdated";
+    if (wants === "retry" || (wants === "all" && isOver)) {
+      this.reconnect(); // somebody wants it, or opened or reloaded a page
     }
     if (wants !== "all") {
       this.#tell({ link: this.#state() }, id);

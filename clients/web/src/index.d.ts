@@ -62,7 +62,8 @@ export interface Message {
 /**
  * How this browser reaches the server. "paused": out of sight, and without a connection until it is looked at.
  * "offline": there is no network. "ended": the server closed with a code after which reconnecting cannot help.
- * "outdated": the server speaks a newer protocol. The last two stay until ``reconnect()``.
+ * "outdated": the server speaks a newer protocol. The last two stay until ``reconnect()``
+ * or until another tab is opened.
  */
 export type Connection =
   | "idle"

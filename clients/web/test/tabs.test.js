@@ -258,6 +258,21 @@ test("any tab may try again for all", async () => {
   assert.deepEqual(states(all), ["connecting", "connecting"]);
 });
 
+test("a new tab tries again what ended in the others", async () => {
+  for (const end of [(socket) => socket.end(3500), (socket) => socket.say(welcome({}, { v: 2 }))]) {
+    const { world, all } = await tabs(2);
+    end(world.last);
+    await settle();
+    assert.equal(world.open.length, 0);
+    all.push(open(world));
+    await settle();
+    world.last.say(welcome());
+    await settle();
+    assert.deepEqual(states(all), ["open", "open", "open"]);
+    assert.equal(world.sockets.length, 2);
+  }
+});
+
 test("offline and online reach every tab", async () => {
   const { world, all } = await tabs(2);
   await world.network(false);
