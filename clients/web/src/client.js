@@ -51,6 +51,7 @@ export class AvailabilityClient extends EventTarget {
   #readers = new Set();
   #loaded;
   #settle;
+  #isOver = false; // the connection ended so that only a person tries again
 
   constructor(url, options = {}) {
     super();
@@ -61,10 +62,7 @@ export class AvailabilityClient extends EventTarget {
     this.#graceMs = options.graceMs ?? GRACE_MS;
     this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
     this.#pauseHidden = options.pauseHidden ?? true;
-    this.#loaded = new Promise((resolve, reject) => {
-      this.#settle = { resolve: () => resolve(this), reject };
-    });
-    this.#loaded.catch(() => {}); // whoever does not wait for it hears of it by "connection"
+    this.#expect();
     const mayConnect = () => !this.#pauseHidden || !env.isHidden();
     this.#link = new Link({
       url: this.url,
@@ -306,6 +304,13 @@ export class AvailabilityClient extends EventTarget {
     return this.notices();
   }
 
+  #expect() {
+    this.#loaded = new Promise((resolve, reject) => {
+      this.#settle = { resolve: () => resolve(this), reject };
+    });
+    this.#loaded.catch(() => {}); // whoever does not wait for it hears of it by "connection"
+  }
+
   // The connection as this tab knows it: its own, or that of the tab that leads.
   get #near() {
     return this.isLeading || this.#remote === null ? this.#link : this.#remote;
@@ -388,8 +393,7 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #answer(id, wants) {
-    const isOver = this.connection === "ended" || this.connection === "outdated";
-    if (wants === "retry" || (wants === "all" && isOver)) {
+    if (wants === "retry" || (wants === "all" && this.#isOver)) {
       this.reconnect(); // somebody wants it, or opened or reloaded a page
     }
     if (wants !== "all") {
@@ -496,6 +500,10 @@ export class AvailabilityClient extends EventTarget {
       this.#isRefusedNow = false; // this time it was something else
     }
     const { connection: state, retryAt, closeCode: code, closeReason: reason } = this;
+    if (this.#isOver && state !== "ended" && state !== "outdated") {
+      this.#expect(); // somebody tries again, and may wait for how that goes
+    }
+    this.#isOver = state === "ended" || state === "outdated";
     if (state === "ended") {
       const why = [code, reason].filter(Boolean).join(" ");
       const help = "mend what it says, and call reconnect()";

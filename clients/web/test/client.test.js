@@ -231,6 +231,22 @@ test("after a close that forbids it only a person connects again", async () => {
   assert.equal(client.connection, "open");
 });
 
+test("who tries again can wait for how that goes", async () => {
+  const { world, client } = start();
+  const first = client.connect();
+  world.last.end(3500);
+  await assert.rejects(first, /3500/);
+  await assert.rejects(client.connect(), /3500/, "nobody tried again");
+  client.reconnect();
+  const second = client.connect();
+  world.last.say(welcome());
+  assert.equal(await second, client);
+  world.last.end(3500);
+  client.reconnect();
+  world.last.end(1000);
+  await assert.rejects(client.connect(), /1000/);
+});
+
 test("a newer protocol is not guessed at", async () => {
   const { world, client } = await started();
   world.last.say(welcome({ auth: "down" }, { v: 2 }));
