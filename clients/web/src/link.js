@@ -68,7 +68,7 @@ export class Link {
     return this.state === "open" ? this.#env.now() : this.#lostAt;
   }
 
-  /** Connects, or goes on waiting where an attempt would be early. ``before`` is the connection of the tab that led. */
+  /** Connects, or waits where the server asked for it. ``before`` is the connection of the tab that led. */
   start(before = null) {
     if (this.state !== "idle" && this.state !== "paused") {
       return;
@@ -77,9 +77,9 @@ export class Link {
       this.lastGood = Math.max(this.lastGood, before.lastGood);
       this.#lostAt = before.state === "open" ? this.#env.now() : before.lostAt;
     }
-    const askedUntil = before?.askedUntil;
-    const early = Math.max(this.#dueAt, askedUntil ?? 0) - this.#env.now();
-    if (early > 0) {
+    const early = Math.max(this.askedUntil ?? 0, before?.askedUntil ?? 0) - this.#env.now();
+    this.#isAsked = early > 0;
+    if (this.#isAsked) {
       this.#wait(early);
     } else {
       this.#connect();

@@ -450,6 +450,16 @@ test("a hidden tab that was told when to come back does not come early when it i
   client.close();
 });
 
+test("a tab that lost its connection out of sight connects as soon as it is looked at", async () => {
+  const { world, page } = await started();
+  await page.show(false);
+  await world.network(false);
+  await world.network(true);
+  await world.pass(1000);
+  await page.show(true);
+  assert.equal(world.sockets.length, 2);
+});
+
 test("a page that is put away lets go of everything, and takes it up again", async () => {
   const { world, page, client } = await started();
   page.fire("pagehide", { persisted: true });

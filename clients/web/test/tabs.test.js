@@ -138,6 +138,24 @@ test("what the server asked for holds also when another tab leads", async () => 
   }
 });
 
+test("being back online does not hurry what the server asked another tab for", async () => {
+  const world = new World();
+  const all = [open(world), open(world), open(world)];
+  await settle();
+  world.last.say(rejected(9000));
+  world.last.end(1011, "down");
+  await world.pass(1000);
+  for (const { client } of all.slice(0, 2)) {
+    client.close();
+    await settle();
+  }
+  await world.network(true);
+  await world.pass(7999);
+  assert.equal(world.sockets.length, 1);
+  await world.pass(1);
+  assert.equal(world.sockets.length, 2);
+});
+
 test("when the tab that leads is closed, another one goes on and misses nothing", async () => {
   const { world, all } = await tabs(3);
   const [first, second, third] = all;
