@@ -17,6 +17,7 @@ export class Tabs {
   #pulse = 0;
   #heartbeatMs;
   #id;
+  #term = 0; // of the tab that leads; each that does has a later one, so that the word of an earlier one is known as such
 
   /**
    * ``on`` has ``lead()``, ``mayLead()``, ``lost()`` (another tab leads now), ``hello(id, wants)`` (a tab asks for
@@ -63,7 +64,7 @@ export class Tabs {
 
   /** Tells the others, or the one of them that asked. */
   tell(message, to = null) {
-    this.#channel?.postMessage({ message, to });
+    this.#channel?.postMessage({ message, to, term: this.#term });
   }
 
   /** Asks who leads for how things are. A tab that does not answer (frozen, or stuck) does not lead any longer. */
@@ -88,16 +89,17 @@ export class Tabs {
     this.#channel = null;
   }
 
-  #heard({ hello, wants, message, to }) {
+  #heard({ hello, wants, message, to, term }) {
     if (hello !== undefined) {
       if (this.isLeading) {
         this.#on.hello(hello, wants);
       }
       return;
     }
-    if (this.isLeading || (to !== null && to !== this.#id)) {
-      return;
+    if (this.isLeading || term < this.#term || (to !== null && to !== this.#id)) {
+      return; // as for the term: a tab that was stuck when another took over, and has yet to hear of that
     }
+    this.#term = term;
     this.#calm();
     if (this.#request !== null && this.#heartbeatMs > 0) {
       this.#pulse = this.#env.setTimeout(() => this.ask(), this.#heartbeatMs);
@@ -147,6 +149,7 @@ export class Tabs {
   #lead() {
     this.#calm();
     this.isLeading = true;
+    this.#term = Math.max(this.#env.now(), this.#term + 1);
     this.#on.lead();
   }
 }

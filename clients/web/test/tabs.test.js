@@ -231,7 +231,7 @@ test("a tab that was put away does not claim the connection of then", async () =
   const [stuck, other] = all;
   other.page.fire("pagehide");
   assert.equal(other.client.connection, "paused");
-  stuck.page.isFrozen = true;
+  stuck.page.freeze();
   other.page.fire("pageshow", { persisted: true });
   await settle();
   assert.equal(other.client.connection, "connecting");
@@ -242,15 +242,35 @@ test("a tab that was put away does not claim the connection of then", async () =
 test("a tab that leads and does not answer does not lead any longer", async () => {
   const { world, all } = await tabs(2);
   const [stuck, other] = all;
-  stuck.page.isFrozen = true;
+  stuck.page.freeze();
   await world.pass(40_000);
   assert.equal(other.client.isLeading, true);
   world.last.say(welcome());
-  stuck.page.isFrozen = false;
+  await stuck.page.thaw();
   await world.pass(6_000);
   assert.equal(stuck.client.isLeading, false);
   assert.equal(world.open.length, 1);
   assert.deepEqual(states(all), ["open", "open"]);
+});
+
+test("what a tab that was stuck heard meanwhile does not take the others back", async () => {
+  const { world, all } = await tabs(3);
+  const [stuck, ...others] = all;
+  stuck.page.freeze();
+  const old = { type: "snapshot", position: { epoch: "e", revision: 4 }, feed: "lost" };
+  world.last.say(welcome({ auth: "down" }, old));
+  world.last.end(1000);
+  await world.pass(40_000);
+  world.last.say(welcome({ auth: "up" }, { position: { epoch: "e", revision: 9 } }));
+  await settle();
+  await stuck.page.thaw();
+  for (const { client, told } of others) {
+    assert.equal(client.position.revision, 9);
+    assert.equal(client.connection, "open");
+    assert.deepEqual(told, []);
+  }
+  assert.equal(stuck.client.position.revision, 9);
+  assert.equal(world.open.length, 1);
 });
 
 test("only the tab that leads asks whether the server is there, and the others can make it ask", async () => {

@@ -95,7 +95,8 @@ export class World {
     return new Promise((resolve, reject) => {
       const entry = { tab, callback, resolve, reject };
       if (steal) {
-        lock.holder?.reject(new DOMException("stolen", "AbortError"));
+        const { holder } = lock;
+        holder?.tab.run(() => holder.reject(new DOMException("stolen", "AbortError")));
         lock.queue.unshift(entry);
         lock.holder = null;
       } else {
@@ -132,7 +133,7 @@ class Tab {
   constructor(world, { isHidden = false, without = [] } = {}) {
     this.world = world;
     this.isHidden = isHidden;
-    this.isFrozen = false;
+    this.held = null; // what is to happen once a frozen tab runs again
     this.listeners = new Map();
     const tab = this;
     this.environment = {
@@ -143,7 +144,7 @@ class Tab {
       isHidden: () => this.isHidden,
       setTimeout(callback, milliseconds) {
         const timer = {};
-        world.timers.set(timer, { at: world.time + milliseconds, callback: () => tab.isFrozen || callback() });
+        world.timers.set(timer, { at: world.time + milliseconds, callback: () => tab.run(callback) });
         return timer;
       },
       clearTimeout: (timer) => world.timers.delete(timer),
@@ -169,12 +170,13 @@ class Tab {
         }
         say(...messages) {
           for (const each of messages) {
-            this.onmessage({ data: typeof each === "string" ? each : JSON.stringify(each) });
+            const data = typeof each === "string" ? each : JSON.stringify(each);
+            tab.run(() => this.onmessage({ data }));
           }
         }
         end(code = 1006, reason = "") {
           this.isClosed = true;
-          this.onclose({ code, reason });
+          tab.run(() => this.onclose({ code, reason }));
         }
         close() {
           this.isClosed = true;
@@ -192,7 +194,7 @@ class Tab {
           }
         }
         take(data) {
-          queueMicrotask(() => tab.isFrozen || this.onmessage({ data }));
+          queueMicrotask(() => tab.run(() => this.onmessage({ data })));
         }
         close() {
           world.channels.delete(this);
@@ -204,10 +206,30 @@ class Tab {
     }
   }
 
+  run(callback) {
+    if (this.held) {
+      this.held.push(callback);
+    } else {
+      callback();
+    }
+  }
+
+  freeze() {
+    this.held = [];
+  }
+
+  async thaw() {
+    while (this.held.length) {
+      this.held.shift()(); // what comes meanwhile comes after what is held
+      await settle();
+    }
+    this.held = null;
+  }
+
   // Ends without a word, as a browser ends a tab that crashes: its locks are free, and nothing runs in it any more.
   crash() {
     const { lock } = this.world;
-    this.isFrozen = true;
+    this.freeze();
     lock.queue = lock.queue.filter((each) => each.tab !== this);
     if (lock.holder?.tab === this) {
       lock.holder = null;
