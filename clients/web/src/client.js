@@ -214,7 +214,10 @@ export class AvailabilityClient extends EventTarget {
       on("online", () => this.#networkChanged(true));
       on("offline", () => this.#networkChanged(false));
       on("visibilitychange", () => this.#env.isHidden() || this.#shown());
-      on("pagehide", () => this.#pause());
+      on("pagehide", () => {
+        this.#pause();
+        this.#tabs.leave();
+      });
       on("pageshow", ({ persisted }) => persisted && this.#follow());
       this.#follow();
     }
@@ -244,7 +247,7 @@ export class AvailabilityClient extends EventTarget {
     this.#listening.abort();
     this.#env.clearTimeout(this.#grace);
     this.#link.stop();
-    this.#tabs.close();
+    this.#tabs.leave();
     this.#settle.reject(reason ?? new AvailabilityError("The client was closed; make a new one to connect again."));
     for (const reader of this.#readers) {
       reader.end();

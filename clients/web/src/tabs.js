@@ -31,14 +31,6 @@ export class Tabs {
     this.#id = `${env.now()}-${env.random()}-${(count += 1)}`;
     this.isLeading = false;
     this.isShared = name !== null && Boolean(env.locks && env.BroadcastChannel);
-    if (this.isShared) {
-      try {
-        this.#channel = new env.BroadcastChannel(name);
-        this.#channel.onmessage = ({ data }) => this.#heard(data);
-      } catch {
-        this.isShared = false; // a sandboxed frame, or storage that is switched off
-      }
-    }
   }
 
   /** Leads as soon as no other tab does. */
@@ -46,11 +38,12 @@ export class Tabs {
     if (this.#request !== null) {
       return;
     }
+    this.#open();
     this.#seek(false);
     this.ask("all");
   }
 
-  /** Neither leads nor wants to. */
+  /** Neither leads nor wants to, but hears of it when another tab does. */
   rest() {
     const request = this.#request;
     const release = this.#release;
@@ -83,10 +76,22 @@ export class Tabs {
     }, SILENCE_MS);
   }
 
-  close() {
+  /** Holds nothing any more, until it joins again: a page that is put away must not, or the browser drops it. */
+  leave() {
     this.rest();
     this.#channel?.close();
     this.#channel = null;
+  }
+
+  #open() {
+    if (this.isShared && this.#channel === null) {
+      try {
+        this.#channel = new this.#env.BroadcastChannel(this.#name);
+        this.#channel.onmessage = ({ data }) => this.#heard(data);
+      } catch {
+        this.isShared = false; // a sandboxed frame, or storage that is switched off
+      }
+    }
   }
 
   #heard({ hello, wants, message, to, term }) {

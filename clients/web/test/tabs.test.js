@@ -226,6 +226,24 @@ test("with every tab hidden nobody connects; whichever is shown first does", asy
   assert.deepEqual(states(all).slice(0, 2), ["open", "open"]);
 });
 
+test("a page that is put away holds nothing that the browser would drop it for", async () => {
+  const { world, all } = await tabs(2);
+  for (const { page } of all) {
+    page.fire("pagehide", { persisted: true });
+    await settle();
+  }
+  assert.deepEqual([world.channels.size, world.open.length, world.lock.queue.length], [0, 0, 0]);
+  assert.equal(world.lock.holder, null);
+  for (const { page } of all) {
+    page.fire("pageshow", { persisted: true });
+    await settle();
+  }
+  world.last.say(welcome());
+  await settle();
+  assert.deepEqual(states(all), ["open", "open"]);
+  assert.equal(world.open.length, 1);
+});
+
 test("a tab that was put away does not claim the connection of then", async () => {
   const { world, all } = await tabs(2);
   const [stuck, other] = all;
