@@ -4,6 +4,7 @@
 // BroadcastChannel. Without either of them, every tab leads for itself.
 
 const SILENCE_MS = 5_000;
+const SPREAD_MS = 1_000; // by which the tabs that wait for an answer do not all take over in the same moment
 let count = 0; // of this tab's clients, which share like those of several tabs
 
 export class Tabs {
@@ -73,7 +74,7 @@ export class Tabs {
         this.#seek(true);
         request.abort();
       }
-    }, SILENCE_MS);
+    }, SILENCE_MS + this.#env.random() * SPREAD_MS);
   }
 
   /** Holds nothing any more, until it joins again: a page that is put away must not, or the browser drops it. */

@@ -253,7 +253,7 @@ test("a tab that was put away does not claim the connection of then", async () =
   other.page.fire("pageshow", { persisted: true });
   await settle();
   assert.equal(other.client.connection, "connecting");
-  await world.pass(5_000);
+  await world.pass(6_000);
   assert.equal(other.client.isLeading, true);
 });
 
@@ -269,6 +269,18 @@ test("a tab that leads and does not answer does not lead any longer", async () =
   assert.equal(stuck.client.isLeading, false);
   assert.equal(world.open.length, 1);
   assert.deepEqual(states(all), ["open", "open"]);
+});
+
+test("one of many tabs takes over from a stuck one", async () => {
+  const world = new World();
+  const all = [0.5, 0.1, 0.9, 0.6].map((random) => open(world, {}, { random, lag: 20 }));
+  await world.pass(100);
+  world.last.say(welcome());
+  await world.pass(100);
+  all[0].page.freeze();
+  await world.pass(40_000);
+  assert.equal(all[1].client.isLeading, true);
+  assert.equal(world.sockets.length, 2);
 });
 
 test("what a tab that was stuck heard meanwhile does not take the others back", async () => {

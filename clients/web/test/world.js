@@ -130,7 +130,7 @@ export class World {
 }
 
 class Tab {
-  constructor(world, { isHidden = false, without = [] } = {}) {
+  constructor(world, { isHidden = false, random = 0.5, lag = 0, without = [] } = {}) {
     this.world = world;
     this.isHidden = isHidden;
     this.held = null; // what is to happen once a frozen tab runs again
@@ -139,7 +139,7 @@ class Tab {
     this.environment = {
       baseUrl: "https://chat.test/app/",
       now: () => world.time,
-      random: () => 0.5,
+      random: () => random,
       isOnline: () => world.isOnline,
       isHidden: () => this.isHidden,
       setTimeout(callback, milliseconds) {
@@ -194,7 +194,12 @@ class Tab {
           }
         }
         take(data) {
-          queueMicrotask(() => tab.run(() => this.onmessage({ data })));
+          const deliver = () => tab.run(() => this.onmessage({ data }));
+          if (lag) {
+            world.timers.set({}, { at: world.time + lag, callback: deliver });
+          } else {
+            queueMicrotask(deliver);
+          }
         }
         close() {
           world.channels.delete(this);
