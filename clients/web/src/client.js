@@ -550,10 +550,13 @@ function socketUrl(url, { services, features }, base) {
   let address;
   try {
     address = new URL(url, base);
+    address.protocol = address.protocol.replace(/^http/, "ws");
+    if (!/^wss?:$/.test(address.protocol)) {
+      throw new TypeError(`WebSockets do not speak ${address.protocol}`); // also of a relative address in a local file
+    }
   } catch (error) {
     throw new AvailabilityError(`"${url}" is no address; give one like wss://example.org/ws/status`, { cause: error });
   }
-  address.protocol = address.protocol.replace(/^http/, "ws");
   address.hash = "";
   for (const [name, wanted] of Object.entries({ services, features })) {
     if (wanted?.length) {

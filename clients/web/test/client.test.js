@@ -369,7 +369,9 @@ test("where the check goes", async () => {
 });
 
 test("an address that is none is refused with one that would do", () => {
-  assert.throws(() => start({}, { url: "http://[" }), /no address; give one like wss:/);
+  for (const url of ["http://[", "ftp://a.test/ws", "file:///ws/status"]) {
+    assert.throws(() => start({}, { url }), /no address; give one like wss:/);
+  }
 });
 
 test("a browser that is back online connects soon, and rarely tries before", async () => {
