@@ -94,9 +94,9 @@ export interface ConnectionChange {
 
 export interface Options {
   /** Hear of these services only. */
-  services?: string[];
+  services?: readonly string[];
   /** Hear of these features, and all that they stand on. */
-  features?: string[];
+  features?: readonly string[];
   /** Called before each attempt; what it gives goes with the handshake, as the subprotocol ``ticket.<what it gives>``. */
   getTicket?: (call: { signal: AbortSignal }) => Promise<string | null> | string | null;
   /** Closes the client. */
@@ -198,6 +198,16 @@ export class AvailabilityClient extends EventTarget implements AsyncIterable<Hap
     type: string,
     listener: EventListenerOrEventListenerObject | null,
     options?: AddEventListenerOptions | boolean,
+  ): void;
+  removeEventListener<Type extends keyof EventMap>(
+    type: Type,
+    listener: ((event: EventMap[Type]) => void) | null,
+    options?: EventListenerOptions | boolean,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: EventListenerOptions | boolean,
   ): void;
 }
 
