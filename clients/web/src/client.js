@@ -43,6 +43,7 @@ export class AvailabilityClient extends EventTarget {
   #refusal = null;
   #isRefusedNow = false; // the refusal came over the connection that ended last
   #text = "";
+  #lang = "en";
   #at = ""; // when the server said what it said last, by its own clock
   #standing = "connecting";
   #isSilent = false; // after the events of its closing there are no more, whatever a listener was in the middle of
@@ -79,7 +80,7 @@ export class AvailabilityClient extends EventTarget {
     });
     this.#tabs = new Tabs({
       heartbeatMs: this.#heartbeatMs,
-      name: (options.share ?? true) ? `status-broadcaster ${VERSION} ${options.shareName ?? this.url}` : null,
+      name: (options.share ?? true) ? shareName(options, this.url) : null,
       env,
       on: {
         lead: () => (mayConnect() ? this.#lead() : this.#pause()),
@@ -121,6 +122,10 @@ export class AvailabilityClient extends EventTarget {
 
   get text() {
     return this.#text;
+  }
+
+  get lang() {
+    return this.#lang;
   }
 
   get admission() {
@@ -410,7 +415,7 @@ export class AvailabilityClient extends EventTarget {
     const type = this.#admission === "waiting" ? "waiting" : "welcome";
     const views = { services: [...this.services.values()], features: [...this.features.values()] };
     const whole = { type, v: VERSION, at: this.#at, position, feed, ...views };
-    const said = isLoaded ? [{ ...whole, text: this.#text }] : [];
+    const said = isLoaded ? [{ ...whole, text: this.#text, lang: this.#lang }] : [];
     if (this.#refusal) {
       said.push(this.#refusal);
     }
@@ -480,6 +485,7 @@ export class AvailabilityClient extends EventTarget {
         this.#link.opened();
       }
       this.#text = message.text ?? "";
+      this.#lang = message.lang ?? "en";
       this.#refusal = null;
       this.#isRefusedNow = false;
       if (type !== "snapshot") {
@@ -546,7 +552,12 @@ export class AvailabilityClient extends EventTarget {
   }
 }
 
-function socketUrl(url, { services, features }, base) {
+// Tabs that share hear the same words, so they are of one language.
+function shareName({ shareName, locale }, url) {
+  return ["status-broadcaster", VERSION, shareName ?? url, locale].join(" ");
+}
+
+function socketUrl(url, { services, features, locale }, base) {
   let address;
   try {
     address = new URL(url, base);
@@ -562,6 +573,9 @@ function socketUrl(url, { services, features }, base) {
     if (wanted?.length) {
       address.searchParams.set(name, wanted.join(","));
     }
+  }
+  if (locale) {
+    address.searchParams.set("locale", locale);
   }
   return address;
 }

@@ -19,6 +19,8 @@ export interface Feature {
   title: string;
   status: "available" | "limited" | "unavailable" | "unknown";
   text: string;
+  /** The language of ``text`` (a BCP 47 tag); where it is absent, "en". */
+  lang?: string;
   because: string[];
 }
 
@@ -36,6 +38,8 @@ export interface Happening {
   features: Feature[];
   /** The server's words; empty where it sent none. */
   text: string;
+  /** The language of ``text`` (a BCP 47 tag). */
+  lang: string;
   /** Happenings with the same incident belong together; empty where none is known. */
   incident: string;
   /** The feed's new state where ``kind`` is "feed"; otherwise empty. */
@@ -52,6 +56,8 @@ export interface Message {
   v: number;
   at: string;
   text: string;
+  /** The language of ``text`` (a BCP 47 tag); where it is absent, "en". */
+  lang?: string;
   position?: Position;
   feed?: Feed;
   services?: Service[];
@@ -97,13 +103,15 @@ export interface Options {
   services?: readonly string[];
   /** Hear of these features, and all that they stand on. */
   features?: readonly string[];
+  /** The language of the server's words and titles, where it has them (a BCP 47 tag); default is the server's own. */
+  locale?: string;
   /** Called before each attempt; what it gives goes with the handshake, as the subprotocol ``ticket.<what it gives>``. */
   getTicket?: (call: { signal: AbortSignal }) => Promise<string | null> | string | null;
   /** Closes the client. */
   signal?: AbortSignal;
   /** Tabs share one connection where the browser has Web Locks and BroadcastChannel; default true. */
   share?: boolean;
-  /** Tabs with the same name share; default is the address. */
+  /** Tabs with the same name and locale share; default is the address. */
   shareName?: string;
   /** A hidden tab keeps its connection but opens none; default true. */
   pauseHidden?: boolean;
@@ -154,6 +162,8 @@ export class AvailabilityClient extends EventTarget implements AsyncIterable<Hap
   readonly isLoaded: boolean;
   /** What is reduced, in the words of the last welcome, waiting or snapshot. */
   readonly text: string;
+  /** The language of ``text`` (a BCP 47 tag). */
+  readonly lang: string;
   readonly admission: "admitted" | "waiting" | "rejected" | null;
   /** Why the server did not let us in; null once it does. */
   readonly refusal: Message | null;

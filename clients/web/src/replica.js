@@ -86,8 +86,8 @@ export class Replica {
     if (message.quiet === true) {
       return [];
     }
-    const { kind, at, service, text, incident } = message;
-    return [happening(kind, { at, service, features, text, incident, isLocal: message.local === true })];
+    const { kind, at, service, text, lang, incident } = message;
+    return [happening(kind, { at, service, features, text, lang, incident, isLocal: message.local === true })];
   }
 
   #plan(message) {
@@ -95,9 +95,9 @@ export class Replica {
     if (!this.isLoaded || !isWhole || !this.#isNewer(message)) {
       return [];
     }
-    const { at, service, text } = message;
+    const { at, service, text, lang } = message;
     this.services.set(service.name, service);
-    return message.quiet === true || !text ? [] : [happening("planned", { at, service, text })];
+    return message.quiet === true || !text ? [] : [happening("planned", { at, service, text, lang })];
   }
 
   // Whether a message is the next in the order; if so, this is where the replica is now.
@@ -113,8 +113,9 @@ export class Replica {
     if (typeof message.feed !== "string" || message.feed === this.feed) {
       return [];
     }
-    this.feed = message.feed;
-    return [happening("feed", { at: message.at, feed: message.feed, text: message.text })];
+    const { at, feed, text, lang } = message;
+    this.feed = feed;
+    return [happening("feed", { at, feed, text, lang })];
   }
 }
 
@@ -123,8 +124,8 @@ export function isUnwell({ status }) {
   return status === "down" || status === "degraded";
 }
 
-function happening(kind, { at, service = null, features = [], text = "", incident = "", feed = "", ...flags }) {
-  return { kind, at, service, features, text, incident, feed, isLocal: false, isFound: false, ...flags };
+function happening(kind, { at, service = null, features = [], text = "", lang = "en", ...more }) {
+  return { kind, at, service, features, text, lang, incident: "", feed: "", isLocal: false, isFound: false, ...more };
 }
 
 function byName(views) {

@@ -74,6 +74,31 @@ test("offline, a lost feed and a degraded service are three different things", a
   assert.deepEqual(standings, ["degraded", "lost", "degraded", "offline", "lost", "well"]);
 });
 
+test("a language is asked for, and what the server says has the one that it is in", async () => {
+  const { world, client } = start({ locale: "de-AT" });
+  const told = [];
+  for (const type of ["notice", "feed"]) {
+    client.addEventListener(type, ({ detail }) => told.push([detail.text, detail.lang]));
+  }
+  client.connect();
+  assert.equal(world.last.url, "wss://chat.test/ws?locale=de-AT");
+  const chat = { name: "chat", title: "Chat", status: "limited", text: "Nur kurze Antworten.", lang: "de", because: [] };
+  world.last.say(welcome({ auth: "up" }, { text: "Nur kurze Antworten.", lang: "de", features: [chat] }));
+  assert.deepEqual([client.text, client.lang], ["Nur kurze Antworten.", "de"]);
+  assert.equal(client.features.get("chat").lang, "de");
+  const work = notice(6, "auth", "up", { type: "planned", text: "Planned.", lang: "en-GB" });
+  world.last.say(notice(4, "auth", "down", { text: "Anmeldung gestört.", lang: "de" }), notice(5, "auth", "up"), work);
+  world.last.say({ type: "feed", v: 1, at: "2026-01-01T10:06:00Z", feed: "lost", text: "Unbekannt.", lang: "de" });
+  assert.deepEqual(told, [
+    ["Anmeldung gestört.", "de"],
+    ["auth up", "en"],
+    ["Planned.", "en-GB"],
+    ["Unbekannt.", "de"],
+  ]);
+  world.last.say(welcome());
+  assert.equal(client.lang, "en", "where the server does not say");
+});
+
 test("a short break is not worth a word, a longer one is", async () => {
   const { world, client, standings } = await started();
   world.last.end();

@@ -78,6 +78,22 @@ test("what a new tab is told has the time of the server's clock", async () => {
   assert.deepEqual(times, ["2026-01-01T10:05:00Z"]);
 });
 
+test("tabs share with those of the same language", async () => {
+  for (const shareName of [undefined, "chat"]) {
+    const world = new World();
+    const options = (locale) => ({ shareName, locale });
+    const all = ["de", "es", "de"].map((locale) => open(world, options(locale)));
+    await settle();
+    assert.deepEqual(all.map(({ client }) => client.isLeading), [true, true, false]);
+    world.sockets[0].say(welcome({}, { text: "Alles gut.", lang: "de" }));
+    await settle();
+    assert.deepEqual([all[2].client.text, all[2].client.lang], ["Alles gut.", "de"]);
+    const late = open(world, options("de"));
+    await settle();
+    assert.deepEqual([late.client.text, late.client.lang], ["Alles gut.", "de"]);
+  }
+});
+
 test("what a new tab is told is told to it alone", async () => {
   const { all, world } = await tabs(2);
   const welcomes = [];
@@ -232,8 +248,8 @@ test("a page that is put away holds nothing that the browser would drop it for",
     page.fire("pagehide", { persisted: true });
     await settle();
   }
-  assert.deepEqual([world.channels.size, world.open.length, world.lock.queue.length], [0, 0, 0]);
-  assert.equal(world.lock.holder, null);
+  const [lock] = world.locks.values();
+  assert.deepEqual([world.channels.size, world.open.length, lock.holder, lock.queue.length], [0, 0, null, 0]);
   for (const { page } of all) {
     page.fire("pageshow", { persisted: true });
     await settle();

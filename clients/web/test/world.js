@@ -45,7 +45,7 @@ export class World {
     this.tabs = [];
     this.sockets = [];
     this.channels = new Set();
-    this.lock = { holder: null, queue: [] };
+    this.locks = new Map();
     this.checks = [];
     this.isOnline = true;
     this.answersChecks = true;
@@ -90,8 +90,16 @@ export class World {
     await settle();
   }
 
+  // The lock of this name, and which tabs hold it and wait for it.
+  lock(name) {
+    if (!this.locks.has(name)) {
+      this.locks.set(name, { holder: null, queue: [] });
+    }
+    return this.locks.get(name);
+  }
+
   request(tab, name, { signal, steal }, callback) {
-    const { lock } = this;
+    const lock = this.lock(name);
     return new Promise((resolve, reject) => {
       const entry = { tab, callback, resolve, reject };
       if (steal) {
@@ -108,12 +116,11 @@ export class World {
           }
         });
       }
-      queueMicrotask(() => this.grant());
+      queueMicrotask(() => this.grant(lock));
     });
   }
 
-  grant() {
-    const { lock } = this;
+  grant(lock) {
     if (lock.holder !== null || lock.queue.length === 0) {
       return;
     }
@@ -124,7 +131,7 @@ export class World {
         lock.holder = null;
       }
       entry.resolve(value);
-      this.grant();
+      this.grant(lock);
     });
   }
 }
@@ -183,12 +190,13 @@ class Tab {
         }
       },
       BroadcastChannel: class {
-        constructor() {
+        constructor(name) {
+          this.name = name;
           world.channels.add(this);
         }
         postMessage(data) {
           for (const each of world.channels) {
-            if (each !== this) {
+            if (each !== this && each.name === this.name) {
               each.take(structuredClone(data));
             }
           }
@@ -233,12 +241,13 @@ class Tab {
 
   // Ends without a word, as a browser ends a tab that crashes: its locks are free, and nothing runs in it any more.
   crash() {
-    const { lock } = this.world;
     this.freeze();
-    lock.queue = lock.queue.filter((each) => each.tab !== this);
-    if (lock.holder?.tab === this) {
-      lock.holder = null;
-      this.world.grant();
+    for (const lock of this.world.locks.values()) {
+      lock.queue = lock.queue.filter((each) => each.tab !== this);
+      if (lock.holder?.tab === this) {
+        lock.holder = null;
+        this.world.grant(lock);
+      }
     }
   }
 
