@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,12 +42,35 @@ def test_the_browser_clients_own_tests_pass() -> None:
     assert int(counted[1]) > 50
 
 
+def weigh(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the script that CI prints the size with."""
+    command = [sys.executable, str(WEB.parents[1] / "scripts" / "websize.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
+
+
 def test_the_size_is_printed_and_within_its_limit() -> None:
     """The script says what the package weighs on the wire."""
-    printed = run_node("test/size.js")
-    print(printed)
-    [bundled, limit] = re.findall(r"Without comments.*gzip (\d+) in one \(limit (\d+)\)", printed)[0]
-    assert int(bundled) < int(limit) <= 8192
+    done = weigh()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.match(r"sdk [4-7]\.\d kB gzip \(limit 8\.0\)\n", done.stdout)
+
+
+def test_what_is_too_big_fails(tmp_path: Path) -> None:
+    """Code counts, comments do not; the element is weighed for itself, with the texts of one language."""
+    noise = random.Random(1).randbytes(5_000).hex()
+    comments = f"/** {noise}{noise}\n */\n  // {noise}{noise}\nlet a; // {noise}{noise}\n"
+    (tmp_path / "index.js").write_text(f'export const code = "{noise}";\n{comments}')
+    texts = tmp_path / "element" / "texts"
+    texts.mkdir(parents=True)
+    (texts / "en.js").write_text("export {};\n")
+    (texts / "de.js").write_text(f'export const de = "{noise}{noise}";\n')
+    done = weigh(str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.fullmatch(r"sdk [56]\.\d kB gzip \(limit 8\.0\)\nelement 0\.0 kB gzip \(limit 8\.0\)\n", done.stdout)
+    (texts.parent / "index.js").write_text(f'export const code = "{random.Random(2).randbytes(9_000).hex()}";\n')
+    done = weigh(str(tmp_path))
+    assert done.returncode == 1
+    assert re.search(r"^element 1\d\.\d kB gzip", done.stdout, re.MULTILINE)
 
 
 def test_what_is_exported_has_types() -> None:
