@@ -1,44 +1,23 @@
 // What an application uses: the state of things, and what happens to it.
 
+import { checkUrl, shareName, socketUrl } from "./address.js";
+import { Connection } from "./connection.js";
 import { browserEnvironment } from "./environment.js";
-import { Link } from "./link.js";
+import { AvailabilityError, AvailabilityEvent } from "./events.js";
+import { Readers } from "./readers.js";
 import { areViews, isUnwell, Replica, VERSION } from "./replica.js";
-import { Tabs } from "./tabs.js";
 
 const GRACE_MS = 5_000;
 const HEARTBEAT_MS = 30_000;
-const BACKLOG = 1_000;
 const UNAVAILABLE = 1011; // the close that follows a refusal
-
-/** An event of the client; ``detail`` depends on its type. */
-export class AvailabilityEvent extends Event {
-  constructor(type, detail) {
-    super(type);
-    this.detail = detail;
-  }
-}
-
-/** The client cannot go on. The message says what to do. */
-export class AvailabilityError extends Error {
-  constructor(message, options) {
-    super(message, options);
-    this.name = "AvailabilityError";
-  }
-}
 
 /** Follows the availability of an application's services. The types and their documentation are in index.d.ts. */
 export class AvailabilityClient extends EventTarget {
   #env;
-  #link;
-  #tabs;
-  #replica = new Replica();
   #graceMs;
-  #heartbeatMs;
-  #pauseHidden;
-  #listening = new AbortController();
-  #phase = "idle"; // "running", "closed"
-  #remote = null; // the connection of the tab that leads
-  #isPaused = false;
+  #connection;
+  #replica = new Replica();
+  #untilClosed = new AbortController();
   #admission = null;
   #refusal = null;
   #isRefusedNow = false; // the refusal came over the connection that ended last
@@ -48,8 +27,7 @@ export class AvailabilityClient extends EventTarget {
   #standing = "connecting";
   #isSilent = false; // after the events of its closing there are no more, whatever a listener was in the middle of
   #grace = 0;
-  #soughtAt = 0;
-  #readers = new Set();
+  #readers = new Readers();
   #loaded;
   #settle;
   #isOver = false; // the connection ended so that only a person tries again
@@ -61,39 +39,22 @@ export class AvailabilityClient extends EventTarget {
     this.url = address.href;
     this.#env = env;
     this.#graceMs = options.graceMs ?? GRACE_MS;
-    this.#heartbeatMs = options.heartbeatMs ?? HEARTBEAT_MS;
-    this.#pauseHidden = options.pauseHidden ?? true;
     this.#expect();
-    const mayConnect = () => !this.#pauseHidden || !env.isHidden();
-    this.#link = new Link({
+    this.#connection = new Connection({
       url: this.url,
       checkUrl: options.checkUrl ?? checkUrl(address),
-      heartbeatMs: this.#heartbeatMs,
+      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
       getTicket: options.getTicket,
-      mayConnect,
+      pauseHidden: options.pauseHidden ?? true,
+      shareName: shareName(options, address),
       env,
       on: {
-        message: (text) => this.#received(text),
-        change: () => this.#linkChanged(),
+        heard: (messages, isOther) => this.#heard(messages, isOther),
+        known: () => this.#known(),
         error: (error) => this.#emit("error", ticketError(error)),
       },
     });
-    this.#tabs = new Tabs({
-      heartbeatMs: this.#heartbeatMs,
-      name: (options.share ?? true) ? shareName(options, this.url) : null,
-      env,
-      on: {
-        lead: () => (mayConnect() ? this.#lead() : this.#pause()),
-        mayLead: mayConnect,
-        lost: () => {
-          this.#link.stop();
-          this.#follow();
-        },
-        hello: (id, wants) => this.#answer(id, wants),
-        told: (message) => this.#told(message),
-      },
-    });
-    const { signal } = this.#listening;
+    const { signal } = this.#untilClosed;
     options.signal?.addEventListener("abort", () => this.close(options.signal.reason), { signal });
     if (options.signal?.aborted) {
       this.close(options.signal.reason);
@@ -137,37 +98,27 @@ export class AvailabilityClient extends EventTarget {
   }
 
   get isLeading() {
-    return this.#tabs.isLeading;
+    return this.#connection.isLeading;
   }
 
   get lastGood() {
-    return this.#near.lastGood;
+    return this.#connection.near.lastGood;
   }
 
   get closeCode() {
-    return this.#near.code;
+    return this.#connection.near.code;
   }
 
   get closeReason() {
-    return this.#near.reason;
+    return this.#connection.near.reason;
   }
 
   get retryAt() {
-    return this.#near.retryAt;
+    return this.#connection.near.retryAt;
   }
 
   get connection() {
-    if (this.#phase !== "running") {
-      return this.#phase;
-    }
-    const { state } = this.#near;
-    if (this.#isPaused) {
-      return "paused";
-    }
-    if (state === "idle") {
-      return "connecting"; // another tab leads, and has yet to say how things are
-    }
-    return state === "waiting" && !this.#env.isOnline() ? "offline" : state;
+    return this.#connection.state;
   }
 
   get isOffline() {
@@ -175,13 +126,15 @@ export class AvailabilityClient extends EventTarget {
   }
 
   get isFeedLost() {
-    if (this.connection === "open") {
-      return this.isLoaded && this.feed !== "live";
+    switch (this.connection) {
+      case "open":
+        return this.isLoaded && this.feed !== "live";
+      case "idle":
+      case "closed":
+        return false;
+      default:
+        return !this.#isRefusedNow && (this.connection === "ended" || this.#graceLeft <= 0);
     }
-    if (this.#phase === "idle" || this.#phase === "closed" || this.#isRefusedNow) {
-      return false;
-    }
-    return this.connection === "ended" || this.#env.now() - this.#lostAt >= this.#graceMs;
   }
 
   get troubles() {
@@ -212,99 +165,34 @@ export class AvailabilityClient extends EventTarget {
   }
 
   connect() {
-    if (this.#phase === "idle") {
-      this.#phase = "running";
-      const { signal } = this.#listening;
-      const on = (type, listener) => this.#env.on(type, listener, signal);
-      on("online", () => this.#networkChanged(true));
-      on("offline", () => this.#networkChanged(false));
-      on("visibilitychange", () => this.#env.isHidden() || this.#shown());
-      on("pagehide", () => {
-        this.#pause();
-        this.#tabs.leave();
-      });
-      on("pageshow", ({ persisted }) => persisted && this.#follow());
-      this.#follow();
-    }
+    this.#connection.start();
     return this.#loaded;
   }
 
   reconnect() {
-    if (this.#phase === "idle") {
-      this.connect();
-    } else if (this.#phase !== "closed") {
-      this.#isPaused = false;
-      if (this.isLeading) {
-        this.#link.retryNow();
-      } else {
-        this.#tabs.join();
-        this.#tabs.ask("retry");
-      }
+    if (this.connection === "idle") {
+      this.#connection.start();
+    } else {
+      this.#connection.retry();
     }
   }
 
   close(reason) {
-    if (this.#phase === "closed") {
+    if (this.connection === "closed") {
       return;
     }
-    this.#tell({ link: { ...this.#state(), state: "connecting" } }); // who leads next connects at once
-    this.#phase = "closed";
-    this.#listening.abort();
+    this.#connection.close();
+    this.#untilClosed.abort();
     this.#env.clearTimeout(this.#grace);
-    this.#link.stop();
-    this.#tabs.leave();
     this.#settle.reject(reason ?? new AvailabilityError("The client was closed; make a new one to connect again."));
-    for (const reader of this.#readers) {
-      reader.end();
-    }
+    this.#readers.end();
     this.#emit("connection", { state: "closed" });
     this.#emit("change");
     this.#isSilent = true;
   }
 
   notices({ signal } = {}) {
-    const waiting = [];
-    const ready = [];
-    const done = { value: undefined, done: true };
-    let isOver = this.#phase === "closed" || signal?.aborted === true;
-    const reader = {
-      put: (value) => {
-        const first = waiting.shift();
-        if (first) {
-          first({ value, done: false });
-        } else if (ready.push(value) > BACKLOG) {
-          ready.shift();
-        }
-      },
-      end: () => {
-        isOver = true;
-        this.#readers.delete(reader);
-        signal?.removeEventListener("abort", reader.end);
-        for (const each of waiting.splice(0)) {
-          each(done);
-        }
-      },
-    };
-    if (!isOver) {
-      this.#readers.add(reader);
-      signal?.addEventListener("abort", reader.end);
-    }
-    return {
-      next: async () => {
-        if (ready.length) {
-          return { value: ready.shift(), done: false };
-        }
-        return isOver ? done : new Promise((resolve) => waiting.push(resolve));
-      },
-      return: async (value) => {
-        ready.length = 0;
-        reader.end();
-        return { value, done: true };
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    };
+    return this.#readers.open(signal);
   }
 
   [Symbol.asyncIterator]() {
@@ -319,145 +207,30 @@ export class AvailabilityClient extends EventTarget {
     this.#loaded.catch(() => {}); // whoever does not wait for it hears of it by "connection"
   }
 
-  // The connection as this tab knows it: its own, or that of the tab that leads.
-  get #near() {
-    return this.isLeading || this.#remote === null ? this.#link : this.#remote;
+  // How much of the grace is left, in milliseconds, where there is no connection.
+  get #graceLeft() {
+    return this.#connection.lostAt + this.#graceMs - this.#env.now();
   }
 
-  // Since when there is no connection. Before anything is known it is not missed until it was looked for.
-  get #lostAt() {
-    return Math.max(this.#near.lostAt, this.#soughtAt);
-  }
-
-  #follow() {
-    if (this.#phase === "running") {
-      if (!this.isLoaded) {
-        this.#soughtAt = this.#env.now();
-      }
-      this.#isPaused = false;
-      this.#remote &&= { ...this.#remote, state: "connecting" }; // what it was then need not be so now
-      this.#tabs.join();
+  #heard(messages, isOther) {
+    for (const each of messages) {
+      this.#take(each);
+    }
+    if (isOther) {
+      this.#changed();
+    } else {
       this.#update();
     }
   }
 
-  #lead() {
-    const before = this.#remote;
-    this.#isPaused = false;
-    this.#remote = null;
-    this.#link.start(before);
-  }
-
-  // A hidden tab opens no connection. It lets others lead, of which one may be in sight.
-  #pause() {
-    if (this.#phase === "running") {
-      this.#isPaused = true;
-      this.#tell({ link: { ...this.#state(), state: "paused" } });
-      this.#link.stop();
-      this.#tabs.rest();
-      this.#changed();
-    }
-  }
-
-  #shown() {
-    if (this.isLeading) {
-      this.#link.check();
-    } else if (this.#isPaused) {
-      this.#follow();
-    } else {
-      this.#tabs.ask();
-    }
-  }
-
-  #networkChanged(isOnline) {
-    if (!this.isLeading) {
-      this.#tabs.ask();
-    } else if (isOnline) {
-      this.#link.online();
-    } else {
-      this.#link.offline();
-    }
-    this.#changed();
-  }
-
-  #linkChanged() {
-    if (this.#link.state === "paused") {
-      this.#pause();
-      return;
-    }
-    this.#tell({ link: this.#state() });
-    this.#changed();
-  }
-
-  #state() {
-    const { state, lastGood, lostAt, retryAt, askedUntil, code, reason } = this.#link;
-    return { state, lastGood, lostAt, retryAt, askedUntil, code, reason };
-  }
-
-  #tell(message, to = null) {
-    if (this.isLeading) {
-      this.#tabs.tell(message, to);
-    }
-  }
-
-  #answer(id, wants) {
-    if (wants === "retry" || (wants === "all" && this.#isOver)) {
-      this.reconnect(); // somebody wants it, or opened or reloaded a page
-    }
-    if (wants !== "all") {
-      this.#tell({ link: this.#state() }, id);
-      if (this.#env.now() - this.lastGood >= this.#heartbeatMs / 2) {
-        this.#link.check();
-      }
-      return;
-    }
+  // All that was heard, as messages.
+  #known() {
     const { position, feed, isLoaded } = this.#replica;
     const type = this.#admission === "waiting" ? "waiting" : "welcome";
     const views = { services: [...this.services.values()], features: [...this.features.values()] };
-    const whole = { type, v: VERSION, at: this.#at, position, feed, ...views };
-    const said = isLoaded ? [{ ...whole, text: this.#text, lang: this.#lang }] : [];
-    if (this.#refusal) {
-      said.push(this.#refusal);
-    }
-    this.#tell({ said, link: this.#state() }, id);
-  }
-
-  #told({ said = [], link }) {
-    if (this.#phase === "idle" || this.#phase === "closed") {
-      return;
-    }
-    this.#remote = link ?? (this.#remote && { ...this.#remote, lastGood: this.#env.now() });
-    for (const each of said) {
-      this.#take(each);
-    }
-    if (link) {
-      if (link.state !== "paused") {
-        this.#isPaused = false;
-        this.#tabs.join(); // a hidden tab gave up its turn when nobody was in sight
-      }
-      this.#changed();
-    } else {
-      this.#update();
-    }
-  }
-
-  #received(text) {
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      return;
-    }
-    if (typeof message !== "object" || message === null) {
-      return;
-    }
-    if (message.v > VERSION) {
-      this.#link.outdated();
-      return;
-    }
-    this.#tell({ said: [message] });
-    this.#take(message);
-    this.#update();
+    const words = { text: this.#text, lang: this.#lang };
+    const messages = isLoaded ? [{ type, v: VERSION, at: this.#at, position, feed, ...views, ...words }] : [];
+    return this.#refusal ? [...messages, this.#refusal] : messages;
   }
 
   #take(message) {
@@ -467,9 +240,7 @@ export class AvailabilityClient extends EventTarget {
       return;
     }
     if (type === "goodbye" || type === "rejected") {
-      if (this.isLeading) {
-        this.#link.retryAfter(message.retry_after_ms);
-      }
+      this.#connection.retryAfter(message.retry_after_ms);
       if (type === "rejected") {
         this.#refusal = message;
         this.#isRefusedNow = true;
@@ -481,9 +252,7 @@ export class AvailabilityClient extends EventTarget {
     const before = this.#replica.services;
     const happened = this.#replica.apply(message);
     if (this.#replica.services !== before) {
-      if (this.isLeading) {
-        this.#link.opened();
-      }
+      this.#connection.opened();
       this.#text = message.text ?? "";
       this.#lang = message.lang ?? "en";
       this.#refusal = null;
@@ -496,23 +265,22 @@ export class AvailabilityClient extends EventTarget {
     }
     for (const each of happened) {
       this.#emit(each.kind === "feed" ? "feed" : "notice", each);
-      for (const reader of this.#readers) {
-        reader.put(each);
-      }
+      this.#readers.put(each);
     }
   }
 
   // The connection is another one than before, or in another state.
   #changed() {
-    const { state: near, code: ending } = this.#near;
-    if ((near === "waiting" || near === "ended") && ending !== null && ending !== UNAVAILABLE) {
+    const { connection: state, retryAt, closeCode: code, closeReason: reason } = this;
+    const isUp = state === "open" || state === "connecting";
+    if (!isUp && code !== null && code !== UNAVAILABLE) {
       this.#isRefusedNow = false; // this time it was something else
     }
-    const { connection: state, retryAt, closeCode: code, closeReason: reason } = this;
-    if (this.#isOver && state !== "ended" && state !== "outdated") {
+    const { isOver } = this.#connection;
+    if (this.#isOver && !isOver) {
       this.#expect(); // somebody tries again, and may wait for how that goes
     }
-    this.#isOver = state === "ended" || state === "outdated";
+    this.#isOver = isOver;
     if (state === "ended") {
       const why = [code, reason].filter(Boolean).join(" ");
       const help = "mend what it says, and call reconnect()";
@@ -525,23 +293,22 @@ export class AvailabilityClient extends EventTarget {
   }
 
   #update() {
-    if (this.#phase === "closed") {
+    if (this.connection === "closed") {
       return;
     }
-    const standing = this.standing;
+    const { standing } = this;
     const before = this.#standing;
     this.#standing = standing;
     if (standing !== before) {
       this.#emit("standing", { standing, before });
     }
     this.#emit("change");
-    if (this.#phase === "closed") {
+    if (this.connection === "closed") {
       return; // a listener closed it
     }
     this.#env.clearTimeout(this.#grace);
-    const left = this.#lostAt + this.#graceMs - this.#env.now();
-    if (this.connection !== "open" && left > 0) {
-      this.#grace = this.#env.setTimeout(() => this.#update(), left);
+    if (this.connection !== "open" && this.#graceLeft > 0) {
+      this.#grace = this.#env.setTimeout(() => this.#update(), this.#graceLeft);
     }
   }
 
@@ -550,43 +317,6 @@ export class AvailabilityClient extends EventTarget {
       this.dispatchEvent(new AvailabilityEvent(type, detail));
     }
   }
-}
-
-// Tabs that share hear the same words, so they are of one language.
-function shareName({ shareName, locale }, url) {
-  return ["status-broadcaster", VERSION, shareName ?? url, locale].join(" ");
-}
-
-function socketUrl(url, { services, features, locale }, base) {
-  let address;
-  try {
-    address = new URL(url, base);
-    address.protocol = address.protocol.replace(/^http/, "ws");
-    if (!/^wss?:$/.test(address.protocol)) {
-      throw new TypeError(`WebSockets do not speak ${address.protocol}`); // also of a relative address in a local file
-    }
-  } catch (error) {
-    throw new AvailabilityError(`"${url}" is no address; give one like wss://example.org/ws/status`, { cause: error });
-  }
-  address.hash = "";
-  for (const [name, wanted] of Object.entries({ services, features })) {
-    if (wanted?.length) {
-      address.searchParams.set(name, wanted.join(","));
-    }
-  }
-  if (locale) {
-    address.searchParams.set("locale", locale);
-  }
-  return address;
-}
-
-// Where any answer means that the server is there: the node's /livez, beside its /ws.
-function checkUrl(address) {
-  const found = new URL(address);
-  found.protocol = found.protocol.replace(/^ws/, "http");
-  found.pathname = found.pathname.replace(/(\/ws(\/status)?|\/[^/]*)$/, "/livez");
-  found.search = "";
-  return found.href;
 }
 
 function ticketError(error) {
