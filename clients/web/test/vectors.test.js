@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { isFinal, Replica, retryDelay } from "../src/index.js";
+import { AvailabilityClient, isFinal, Replica, retryDelay } from "../src/index.js";
 import { askedDelay } from "../src/reconnecting.js";
+import { welcome, World } from "./world.js";
 
 const vectors = (name) => JSON.parse(readFileSync(new URL(`../../../tests/vectors/${name}.json`, import.meta.url)));
 const statuses = (views) => Object.fromEntries([...views].map(([name, view]) => [name, view.status]));
@@ -27,10 +28,15 @@ for (const { name, steps, final } of vectors("client").sequences) {
 
 test("every message of the protocol is taken, or ignored, without complaint", () => {
   const { valid, lenient, invalid } = vectors("messages");
-  const replica = new Replica();
-  for (const each of [...valid, ...lenient, ...invalid]) {
-    replica.apply(each.message ?? each);
+  const world = new World();
+  const client = new AvailabilityClient("/ws", { share: false, environment: world.tab().environment });
+  client.connect();
+  for (const { message, text } of [...invalid, ...valid, ...lenient, ...invalid]) {
+    world.last.say(text ?? message);
+    assert.match(client.standing, /^(connecting|lost|refused|degraded|well|unknown)$/);
   }
+  world.last.say(welcome());
+  assert.equal(client.standing, "well");
 });
 
 test("close codes mean what the catalogue says", () => {
