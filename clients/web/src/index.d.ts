@@ -147,7 +147,10 @@ export class AvailabilityEvent<Detail> extends Event {
   readonly detail: Detail;
 }
 
-export class AvailabilityError extends Error {}
+export class AvailabilityError extends Error {
+  /** What went wrong underneath, if anything. */
+  readonly cause?: unknown;
+}
 
 export class AvailabilityClient extends EventTarget implements AsyncIterable<Happening> {
   /** ``url`` is a node's ``/ws`` or ``/ws/status``, absolute or relative to the page. Nothing happens before ``connect``. */
