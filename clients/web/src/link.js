@@ -189,7 +189,13 @@ export class Link {
     this.#leave();
     const attempt = new AbortController();
     this.#attempt = attempt;
-    this.#timer = this.#env.setTimeout(() => this.#ended(1006, ""), OPEN_MS);
+    this.#timer = this.#env.setTimeout(() => {
+      const hasTicket = this.#socket !== null;
+      this.#ended(1006, "");
+      if (!hasTicket) {
+        this.#on.error(new Error(`no ticket within ${OPEN_MS / 1000} s`));
+      }
+    }, OPEN_MS);
     this.#become("connecting");
     if (attempt !== this.#attempt) {
       return; // whoever heard of it ended it

@@ -529,11 +529,12 @@ test("a ticket that never comes is given up, and what comes late is not used", a
       give = resolve;
     });
   };
-  const { world, client } = start({ getTicket });
+  const { world, client, told } = start({ getTicket });
   client.connect();
   await world.pass(10_000);
   assert.equal(client.connection, "waiting");
   assert.equal(signal.aborted, true);
+  assert.deepEqual(told, [["error", "No connection could be tried; mend getTicket, or the address: no ticket within 10 s"]]);
   give("late");
   await settle();
   assert.equal(world.sockets.length, 0);
