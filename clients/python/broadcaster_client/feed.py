@@ -100,7 +100,7 @@ class Feed:
         self._inbox = Inbox(backlog, lambda: self.snapshot)
         self._keeper = Keeper(opener, self, patience=patience, sleep=sleep)
         self._task: asyncio.Task[None] | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[Snapshot], Callable[[Snapshot], object]] = {}
         self._blocking: set[str] = set()
         self._why: Exception | None = None
 
@@ -159,22 +159,22 @@ class Feed:
         return await self._inbox.take()
 
     async def until(self, condition: Callable[[Snapshot], object]) -> Snapshot:
-        """The first snapshot, from now on, of which the condition is true. Raises Ended when following is over, and
-        RuntimeError when the feed is left first. It takes nothing from who iterates; ``asyncio.timeout`` bounds it."""
+        """The first snapshot, from now on, of which the condition is true, however briefly it was so. Raises Ended when
+        following is over, RuntimeError when the feed is left first, and what the condition raises. It takes nothing
+        from who iterates; ``asyncio.timeout`` bounds it."""
         if self._task is None:
             raise RuntimeError("a feed is followed inside of its `async with`")
-        while not condition(snapshot := self.snapshot):
-            if self._why is not None:
-                raise self._why.with_traceback(None)
-            if snapshot.link is Link.ENDED:
-                raise RuntimeError("the feed was left")
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.discard(waiter)
-        return snapshot
+        snapshot = self.snapshot
+        if condition(snapshot):
+            return snapshot
+        if snapshot.link is Link.ENDED:
+            raise self._over()
+        waiter: asyncio.Future[Snapshot] = asyncio.get_running_loop().create_future()
+        self._waiters[waiter] = condition
+        try:
+            return await waiter
+        finally:
+            del self._waiters[waiter]
 
     # What the keeper tells.
 
@@ -233,9 +233,24 @@ class Feed:
         self._wake()
 
     def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        """Asks every condition about this snapshot now: by the time that a waiter runs, there may be a newer one."""
+        snapshot = self.snapshot
+        for waiter, condition in self._waiters.items():
+            if waiter.done():
+                continue
+            try:
+                is_met = condition(snapshot)
+            except Exception as error:  # noqa: BLE001 - a mistake of who waits, and told to them alone
+                waiter.set_exception(error)
+                continue
+            if is_met:
+                waiter.set_result(snapshot)
+            elif snapshot.link is Link.ENDED:
+                waiter.set_exception(self._over())
+
+    def _over(self) -> Exception:
+        """Why there is nothing to wait for any more."""
+        return self._why.with_traceback(None) if self._why is not None else RuntimeError("the feed was left")
 
 
 def _link_text(snapshot: Snapshot) -> str:

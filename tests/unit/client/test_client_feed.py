@@ -286,6 +286,24 @@ async def test_the_text_is_never_falsely_well(status: str) -> None:
         assert feed.snapshot.text.startswith("Sign-in: ")
 
 
+async def test_a_state_that_was_passed_through_is_found() -> None:
+    """However much came at once: the first snapshot that meets a condition, not the last one."""
+    link = Scripted(view())
+    async with Node(link).feed() as feed:
+        waiting = asyncio.create_task(feed.until(lambda snapshot: snapshot.status("auth") == "down"))
+        mistaken = asyncio.create_task(feed.until(lambda snapshot: snapshot.position.revision > 1 and 1 / 0))
+        await turns(3)
+        link.say(notice("down", revision=2), notice("recovered", revision=3))
+        await taken(feed, 3)
+        assert feed.snapshot.status("auth") == "up"
+        async with asyncio.timeout(DEADLINE):
+            assert (await waiting).position.revision == 2
+            with pytest.raises(ZeroDivisionError):
+                await mistaken
+        link.say(notice("down", revision=4))
+        assert [each.kind for each in await taken(feed, 1)] == ["down"]
+
+
 async def test_who_waits_is_connected_and_not_let_in() -> None:
     """What the node says of it is told, and so is the way in."""
     waiting = view("down", kind="waiting", text="Stay connected.")
