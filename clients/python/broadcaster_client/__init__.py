@@ -6,6 +6,7 @@ from broadcaster_client.errors import (
     Ended,
     OutOfDate,
     ProtocolError,
+    ProxyUnusable,
     Refused,
     UnknownName,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "PlannedWork",
     "Position",
     "ProtocolError",
+    "ProxyUnusable",
     "Refused",
     "Service",
     "ServiceChanged",

@@ -1,22 +1,16 @@
-"""A WebSocket to a node. The only file that knows the library; its errors, and the system's, end here.
-
-Whether a failure means that this machine is offline is read off the operating system's word for it: no network, no
-route, or no answer from a resolver. Anything else is the node, or the way to it.
-"""
+"""A WebSocket to a node. With ``failures``, the only file that knows the library; its errors end there."""
 
 from __future__ import annotations
 
-import errno
 import logging
-import socket
 import ssl
 from typing import Any, Literal, Protocol
 
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from broadcaster_client.errors import Refused
-from broadcaster_client.reconnects import FINAL_STATUSES
+from broadcaster_client.errors import ProxyUnusable
+from broadcaster_client.failures import Lost, of_library, of_system
 from broadcaster_client.target import Target
 
 log = logging.getLogger("broadcaster_client")
@@ -26,19 +20,6 @@ CLOSE_SECONDS = 1.0
 
 MAX_BYTES = 8 * 1024 * 1024
 """The longest message that is taken: a view of thousands of services is far below."""
-
-_OFFLINE = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EHOSTDOWN})
-
-
-class Lost(Exception):
-    """There is no connection (any more). ``code`` is that of the node's close, None without one; ``reason`` is in
-    words, and without a secret; ``is_offline``: this machine has no network."""
-
-    def __init__(self, reason: str, *, code: int | None = None, is_offline: bool = False) -> None:
-        self.reason = reason
-        self.code = code
-        self.is_offline = is_offline
-        super().__init__(reason)
 
 
 class Socket(Protocol):
@@ -71,7 +52,7 @@ class Opener:
         self._proxy = proxy
 
     async def __call__(self) -> Socket:
-        """A new connection. Raises Lost where trying again can help, and Refused where it cannot. Cancelled, it leaves
+        """A new connection. Raises Lost where trying again can help, and Ended where it cannot. Cancelled, it leaves
         none behind."""
         address, headers = await self._credentials()
         offered = self._target.subprotocol
@@ -88,15 +69,12 @@ class Opener:
                 proxy=self._proxy,
                 **self._tls,
             )
-        except websockets.InvalidStatus as error:
-            status = error.response.status_code
-            if status in FINAL_STATUSES:
-                raise Refused(status) from error
-            raise Lost(f"the node answers with HTTP status {status}") from error
         except websockets.WebSocketException as error:
-            raise Lost(f"no WebSocket there ({type(error).__name__})") from error
+            raise of_library(error) from error
         except OSError as error:
-            raise Lost(_words(error), is_offline=is_offline(error)) from error
+            raise of_system(error) from error
+        except ImportError as error:  # it wants another package for a SOCKS proxy
+            raise ProxyUnusable(str(error)) from error
         return _Connected(connection)
 
     async def _credentials(self) -> tuple[str, dict[str, str]]:
@@ -128,16 +106,3 @@ class _Connected:
             await self._connection.close()
         finally:
             self._connection.transport.abort()  # nothing to do for one that is closed
-
-
-def is_offline(error: OSError) -> bool:
-    """Whether the system says that it reaches no network, rather than not this node."""
-    if isinstance(error, socket.gaierror):
-        return error.errno == socket.EAI_AGAIN
-    return error.errno in _OFFLINE
-
-
-def _words(error: OSError) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    return (error.strerror or str(error) or type(error).__name__).lower()

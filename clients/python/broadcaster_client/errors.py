@@ -9,7 +9,8 @@
         ├── Refused         the handshake was answered with an HTTP status that says so
         ├── Closed          the node closed with a code that says so
         │   └── UnknownName   ... as a service or a feature that was asked for is not there
-        └── OutOfDate       the node speaks a later version of the protocol
+        ├── OutOfDate       the node speaks a later version of the protocol
+        └── ProxyUnusable   the proxy that is asked for, or that the system names, cannot be used
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ class Ended(ClientError):
 
 class Refused(Ended):
     """The handshake was refused for what is wrong with the request: ``status`` 401 without the right token, 404 for
-    a path that is not there, ..."""
+    a path that is not there, ...; ``reason`` is what it says to people, and may be empty."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, reason: str = "") -> None:
         self.status = status
-        super().__init__(f"the node refuses this request with HTTP status {status}")
+        self.reason = reason
+        said = f": {reason}" if reason else ""
+        super().__init__(f"the node refuses this request with HTTP status {status}{said}")
 
 
 class Closed(Ended):
@@ -60,3 +63,11 @@ class OutOfDate(Ended):
     def __init__(self, version: int) -> None:
         self.version = version
         super().__init__(f"the node speaks version {version} of the protocol: this client is out of date")
+
+
+class ProxyUnusable(Ended):
+    """The proxy that was asked for, or that the system's settings name, cannot be used: ``reason`` says why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the proxy cannot be used: {reason}")

@@ -10,8 +10,9 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from broadcaster_client.connection import Lost, Socket
+from broadcaster_client.connection import Socket
 from broadcaster_client.errors import Closed, ProtocolError, UnknownName, UnknownType
+from broadcaster_client.failures import Lost
 from broadcaster_client.messages import AnyMessage, Goodbye, Rejected, View, decode
 from broadcaster_client.notices import Link
 from broadcaster_client.reconnects import UNKNOWN_NAME, Reconnect, Reconnects, rule
@@ -66,7 +67,7 @@ class Keeper:
             if lost.code is not None and rule(lost.code) is Reconnect.NO:
                 kind = UnknownName if lost.code == UNKNOWN_NAME else Closed
                 raise kind(lost.code, lost.reason, self._goodbye)
-            wait = self._reconnects.next(self._chance())
+            wait = self._reconnects.next(self._chance(), at_least=lost.at_least)
             self._follower.lost(
                 self._judge(lost),
                 reason=self._rejected.text if self._rejected else self._goodbye or lost.reason,

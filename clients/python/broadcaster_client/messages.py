@@ -240,5 +240,5 @@ def decode(data: str | bytes) -> AnyMessage:
         if header.type not in _KNOWN:
             raise UnknownType(f"a message of the unknown type {header.type!r}")
         return _message.decode(data)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ProtocolError(f"not a message of this protocol: {error}") from error

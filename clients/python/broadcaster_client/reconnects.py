@@ -10,6 +10,9 @@ LEAST = 0.5
 MOST = 20.0
 """Seconds that are waited at most where the node named no time."""
 
+MOST_ASKED = 3600.0
+"""Seconds that are waited at most where it did: a node that is mistaken must not send us away for good."""
+
 
 class Reconnect(StrEnum):
     """What a close asks for."""
@@ -70,10 +73,11 @@ class Reconnects:
 
     def asked_for(self, retry_after_ms: int) -> None:
         """What the message just received says of coming back; 0 if it says nothing."""
-        self._asked = retry_after_ms / 1000 if retry_after_ms > 0 else None
+        self._asked = min(retry_after_ms, MOST_ASKED * 1000) / 1000 if retry_after_ms > 0 else None
 
-    def next(self, chance: float) -> float:
-        """Seconds until the next attempt: as the node asked, which spreads its clients, or else by ``delay``."""
+    def next(self, chance: float, *, at_least: float = 0.0) -> float:
+        """Seconds until the next attempt: as the node's message asked, which spreads its clients, or else by ``delay``;
+        in that case on top of ``at_least``, which is the same for all clients and would bring them back at once."""
         asked, self._asked = self._asked, None
         self._failures += 1
-        return delay(self._failures, chance) if asked is None else asked
+        return min(at_least, MOST_ASKED) + delay(self._failures, chance) if asked is None else asked

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Literal, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 T = TypeVar("T")
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_FOLDED = re.compile(r"[\r\n\0]")
 
 Audience = Literal["users", "operators"]
 Ticket = Callable[[], str | Awaitable[str]]
@@ -41,6 +45,10 @@ class Target:
             raise ValueError(f"audience must be 'users' or 'operators': {audience!r}")
         if audience == "operators" and token is None and headers is None:
             raise ValueError("audience='operators' needs a token")
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise ValueError("a token has no spaces, line breaks or letters beyond ASCII, and is not empty")
+        if isinstance(headers, Mapping):
+            _check(headers)
         self._token, self._ticket, self._headers = token, ticket, headers
         self._query = parse_qsl(self._url.query, keep_blank_values=True)
         if services:
@@ -74,6 +82,7 @@ class Target:
         """The headers of the next attempt. Raises whatever the caller's function raises."""
         given = self._headers if self._headers is not None else {}
         headers = dict(await _awaited(given()) if callable(given) else given)
+        _check(headers)
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
         return headers
@@ -83,7 +92,22 @@ def _parsed(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError("a node's URL must begin with ws:// or wss:// and name a host")
+    if parts.port == 0:  # for others it raises ValueError by itself
+        raise ValueError("a node's port is between 1 and 65535")
+    if parts.username is not None and parts.password is None:
+        raise ValueError("a URL that names a user must have a password, too")
+    try:
+        parts.hostname.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"no host can have this name: {parts.hostname!r}") from None
     return parts._replace(fragment="")
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    """Raises ValueError for one that would be read as two, without its value, which may be a secret."""
+    for name, value in headers.items():
+        if _FOLDED.search(name) or _FOLDED.search(value):
+            raise ValueError(f"a header may not have line breaks: {name!r}")
 
 
 async def _awaited(value: T | Awaitable[T]) -> T:

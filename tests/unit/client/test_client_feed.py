@@ -27,7 +27,8 @@ from broadcaster_client import (
     ServiceChanged,
     UnknownName,
 )
-from broadcaster_client.connection import Lost, Socket, is_offline
+from broadcaster_client.connection import Socket
+from broadcaster_client.failures import Lost, is_offline, of_system
 from broadcaster_client.target import Target
 
 AT = "2026-01-01T10:00:00Z"
@@ -486,10 +487,22 @@ async def test_a_mistake_of_ours_is_not_hidden(caplog: pytest.LogCaptureFixture)
 
 
 def test_what_the_system_says_tells_offline_from_lost() -> None:
-    """No network and no resolver are ours; refused, timed out and a wrong name are the node's."""
+    """No network and no resolver are ours; refused, timed out, a wrong name and a host that is off are the node's."""
     ours = [OSError(errno.ENETUNREACH, ""), OSError(errno.ENETDOWN, ""), socket.gaierror(socket.EAI_AGAIN, "")]
     its = [ConnectionRefusedError(errno.ECONNREFUSED, ""), TimeoutError(), socket.gaierror(socket.EAI_NONAME, "")]
-    assert [is_offline(each) for each in [*ours, *its]] == [True] * 3 + [False] * 3
+    its.append(OSError(errno.EHOSTUNREACH, ""))
+    assert [is_offline(each) for each in [*ours, *its]] == [True] * 3 + [False] * 4
+
+
+def test_of_several_addresses_none_must_be_reached() -> None:
+    """asyncio puts what it met at each into one text, without a number of its own."""
+    no_network = f"[Errno {errno.ENETUNREACH}] Connect call failed ('2001:db8::1', 80, 0, 0)"
+    neither = f"[Errno {errno.ENETUNREACH}] Connect call failed ('192.0.2.1', 80)"
+    refused = f"[Errno {errno.ECONNREFUSED}] Connect call failed ('192.0.2.1', 80)"
+    offline = of_system(OSError(f"Multiple exceptions: {no_network}, {neither}"))
+    lost = of_system(OSError(f"Multiple exceptions: {no_network}, {refused}"))
+    assert (offline.is_offline, offline.reason) == (True, "network is unreachable")
+    assert (lost.is_offline, lost.reason) == (False, "network is unreachable and connection refused")
 
 
 async def test_a_target_has_what_was_asked_for() -> None:
@@ -521,6 +534,15 @@ async def test_a_target_has_what_was_asked_for() -> None:
     [
         ("http://node/ws", {}),
         ("ws:///ws", {}),
+        ("ws://node:99999/ws", {}),
+        ("ws://node:0/ws", {}),
+        ("ws://node:x/ws", {}),
+        ("ws://user@node/ws", {}),
+        ("ws://node..example/ws", {}),
+        (f"ws://{'n' * 64}.example/ws", {}),
+        ("ws://node/ws", {"token": "secret\n"}),
+        ("ws://node/ws", {"token": ""}),
+        ("ws://node/ws", {"headers": {"X-Trace": "1\r\nHost: other"}}),
         ("ws://node/ws", {"services": "auth"}),
         ("ws://node/ws", {"features": ["a,b"]}),
         ("ws://node/ws", {"audience": "operators"}),
@@ -530,5 +552,6 @@ async def test_a_target_has_what_was_asked_for() -> None:
     ],
 )
 def test_options_that_cannot_be_are_refused(url: str, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError) as found:
         broadcaster_client.connect(url, **options)
+    assert "secret" not in str(found.value)
