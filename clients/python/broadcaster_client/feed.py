@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl as tls
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from types import TracebackType
@@ -93,12 +94,13 @@ class Feed:
         backlog: int = 256,
         quiet: bool = False,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name = name
         self._quiet = quiet
         self._replica = Replica()
         self._inbox = Inbox(backlog, lambda: self.snapshot)
-        self._keeper = Keeper(opener, self, patience=patience, sleep=sleep)
+        self._keeper = Keeper(opener, self, patience=patience, sleep=sleep, clock=clock)
         self._task: asyncio.Task[None] | None = None
         self._waiters: dict[asyncio.Future[Snapshot], Callable[[Snapshot], object]] = {}
         self._blocking: set[str] = set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from broadcaster_client.errors import Closed, ProtocolError, UnknownName, Unknow
 from broadcaster_client.failures import Lost
 from broadcaster_client.messages import AnyMessage, Goodbye, Rejected, View, decode
 from broadcaster_client.notices import Link
-from broadcaster_client.reconnects import UNKNOWN_NAME, Reconnect, Reconnects, rule
+from broadcaster_client.reconnects import SETTLED, UNKNOWN_NAME, Reconnect, Reconnects, rule
 from broadcaster_client.replica import Applied
 
 
@@ -33,8 +34,8 @@ class Follower(Protocol):
 class Keeper:
     """Follows one target until it is cancelled, or until that is over for good.
 
-    ``patience`` is how many seconds a node may take from the first step of connecting to the whole truth. ``sleep``
-    and ``chance`` are there for tests.
+    ``patience`` is how many seconds a node may take from the first step of connecting to the whole truth. ``sleep``,
+    ``clock`` and ``chance`` are there for tests.
     """
 
     def __init__(
@@ -44,14 +45,17 @@ class Keeper:
         *,
         patience: float,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._open = opener
         self._follower = follower
         self._patience = patience
         self._sleep = sleep
+        self._clock = clock
         self._chance = chance
         self._reconnects = Reconnects()
+        self._told_at: float | None = None
         self._rejected: Rejected | None = None
         self._goodbye = ""
 
@@ -59,7 +63,7 @@ class Keeper:
         """Raises Ended where connecting again cannot help. Cancelled, it closes its connection first, which takes
         ``CLOSE_SECONDS`` at most."""
         while True:
-            self._rejected, self._goodbye = None, ""
+            self._rejected, self._goodbye, self._told_at = None, "", None
             try:
                 lost = await self._attempt()
             except TimeoutError:
@@ -67,6 +71,8 @@ class Keeper:
             if lost.code is not None and rule(lost.code) is Reconnect.NO:
                 kind = UnknownName if lost.code == UNKNOWN_NAME else Closed
                 raise kind(lost.code, lost.reason, self._goodbye)
+            if self._told_at is not None and self._clock() - self._told_at >= SETTLED:
+                self._reconnects.settled()
             wait = self._reconnects.next(self._chance(), at_least=lost.at_least)
             self._follower.lost(
                 self._judge(lost),
@@ -120,6 +126,6 @@ class Keeper:
             raise Lost("news came before the whole truth")
         if outcome is Applied.NEW_EPOCH:
             raise Lost("another order of changes has begun")
-        if isinstance(message, View):
-            self._reconnects.succeeded()
+        if isinstance(message, View) and self._told_at is None:
+            self._told_at = self._clock()
         return message

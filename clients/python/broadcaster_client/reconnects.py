@@ -13,6 +13,10 @@ MOST = 20.0
 MOST_ASKED = 3600.0
 """Seconds that are waited at most where it did: a node that is mistaken must not send us away for good."""
 
+SETTLED = 10.0
+"""Seconds that a connection must have lasted for the failures before it to be forgotten: a node that lets everybody in
+and throws everybody out is not met without a pause."""
+
 
 class Reconnect(StrEnum):
     """What a close asks for."""
@@ -67,8 +71,8 @@ class Reconnects:
     def __repr__(self) -> str:
         return f"Reconnects(failures={self._failures}, asked={self._asked})"
 
-    def succeeded(self) -> None:
-        """The whole truth came: what failed before is forgiven."""
+    def settled(self) -> None:
+        """A connection has lasted for ``SETTLED``: what failed before it is forgotten."""
         self._failures = 0
 
     def asked_for(self, retry_after_ms: int) -> None:

@@ -99,6 +99,7 @@ class Node:
         self._answers: Iterator[Scripted | Exception] = iter(answers)
         self.opened: list[Scripted] = []
         self.waits: list[float] = []
+        self.now = 0.0
 
     async def __call__(self) -> Socket:
         await asyncio.sleep(0)
@@ -117,7 +118,7 @@ class Node:
         await asyncio.sleep(0)
 
     def feed(self, *, patience: float = DEADLINE, **options: Any) -> Feed:
-        return Feed(self, name="ws://node/ws", patience=patience, sleep=self.sleep, **options)
+        return Feed(self, name="ws://node/ws", patience=patience, sleep=self.sleep, clock=lambda: self.now, **options)
 
 
 async def taken(feed: Feed, number: int) -> list[Notice]:
@@ -211,15 +212,41 @@ async def test_a_node_that_has_nothing_to_tell_is_not_given_up() -> None:
 
 
 async def test_failures_in_a_row_are_waited_for_ever_longer() -> None:
-    """Up to 20 s, at random; the whole truth begins anew."""
+    """Up to 20 s, at random; also where a node lets everybody in and throws everybody out."""
     node = Node(*[Lost("connection refused")] * 12, Scripted(view(), Lost("broke")), Scripted(view()))
     async with node.feed() as feed:
         assert feed.snapshot.knowledge is Knowledge.FEED_LOST
         assert [each.kind for each in await taken(feed, 4)] == ["link"] * 4
-    limits = [min(20.0, 0.5 * 2**failures) for failures in range(1, 13)]
-    assert all(0.5 <= wait <= limit for wait, limit in zip(node.waits, [*limits, 1.0], strict=True))
+    limits = [min(20.0, 0.5 * 2**failures) for failures in range(1, 14)]
+    assert all(0.5 <= wait <= limit for wait, limit in zip(node.waits, limits, strict=True))
     assert max(node.waits) > 5.0
     assert len(set(node.waits)) == len(node.waits)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(10.0, 1.0), (9.9, 20.0)])
+async def test_a_connection_that_lasts_makes_up_for_failures(seconds: float, most: float) -> None:
+    """For 10 s, as in the browser's client; the next failure is the first then."""
+    waits = []
+    for _ in range(20):
+        link = Scripted(view())
+        node = Node(*[Lost("connection refused")] * 12, link, Scripted(view()))
+        async with node.feed() as feed:
+            await taken(feed, 2)
+            node.now += seconds
+            link.say(Lost("broke"))
+            await taken(feed, 2)
+        waits.append(node.waits[-1])
+    assert (max(waits) > 1.0) == (most > 1.0)
+    assert max(waits) <= most
+
+
+@pytest.mark.parametrize("asked", [3_600_001, 10**400])
+async def test_a_request_to_wait_for_ages_is_not_granted(asked: int) -> None:
+    """A node that is mistaken does not send its clients away for good."""
+    node = Node(Scripted(view(), goodbye("Restarting.", asked), Lost("", code=1012)), Scripted(view()))
+    async with node.feed() as feed:
+        await taken(feed, 3)
+    assert node.waits == [3600.0]
 
 
 @pytest.mark.parametrize(
