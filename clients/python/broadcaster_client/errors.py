@@ -44,12 +44,14 @@ class Refused(Ended):
 
 
 class Closed(Ended):
-    """The node closed for good: ``code`` and ``reason`` of the close, and ``text``, what it said to people before."""
+    """The node closed for good: ``code`` and ``reason`` of the close, and ``text``, what it said to people before, in
+    the language ``lang``."""
 
-    def __init__(self, code: int, reason: str, text: str) -> None:
+    def __init__(self, code: int, reason: str, text: str, lang: str = "en") -> None:
         self.code = code
         self.reason = reason
         self.text = text
+        self.lang = lang
         super().__init__(text or reason or f"the node closed with {code}")
 
 

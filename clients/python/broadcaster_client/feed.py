@@ -22,13 +22,15 @@ from typing import Literal, Self
 import msgspec
 
 from broadcaster_client.connection import Opener, Socket
-from broadcaster_client.errors import Ended
+from broadcaster_client.errors import Closed, Ended
 from broadcaster_client.inbox import Inbox
+from broadcaster_client.languages import OURS, Words, chosen
 from broadcaster_client.link import Keeper
-from broadcaster_client.messages import SUBPROTOCOL, AnyMessage, Rejected, View, Waiting
-from broadcaster_client.notices import Link, LinkChanged, Notice, ServiceChanged, Snapshot, WorkPlanned, lost_text
+from broadcaster_client.messages import SUBPROTOCOL, AnyMessage, Goodbye, Rejected, View, Waiting
+from broadcaster_client.notices import Link, LinkChanged, Notice, ServiceChanged, Snapshot, WorkPlanned
 from broadcaster_client.replica import Applied, Replica
 from broadcaster_client.target import Audience, Headers, Target, Ticket
+from broadcaster_client.texts import OFFLINE, lost_words, rejected_text, waiting_text
 
 log = logging.getLogger("broadcaster_client")
 
@@ -38,6 +40,7 @@ def connect(
     *,
     services: Collection[str] = (),
     features: Collection[str] = (),
+    locale: str | None = None,
     audience: Audience = "users",
     token: str | None = None,
     ticket: Ticket | None = None,
@@ -53,11 +56,13 @@ def connect(
 ) -> Feed:
     """What a node tells at ``url`` (``ws://`` or ``wss://``; ``/ws`` for users, ``/ws/status`` for observers).
 
-    ``services`` and ``features`` ask for a part; ``audience="operators"`` with the ``token`` for all of it. ``ticket``
-    is called before each attempt and goes into the query, for a gateway that wants one; ``headers`` may be a function,
-    too; either may be async. ``quiet`` yields news as well that is not to be shown. At most ``backlog`` notices are
-    kept for a slow reader. A node that takes more than ``open_timeout`` seconds from connecting to its first word is
-    given up, and so is one that does not answer a ping, sent every ``ping_interval`` seconds, within ``ping_timeout``.
+    ``services`` and ``features`` ask for a part; ``locale``, a tag of BCP 47 such as ``de``, for words in the reader's
+    language, as far as the node has them: each text's ``lang`` tells. ``audience="operators"`` with the ``token`` asks
+    for all of it. ``ticket`` is called before each attempt and goes into the query, for a gateway that wants one;
+    ``headers`` may be a function, too; either may be async. ``quiet`` yields news as well that is not to be shown. At
+    most ``backlog`` notices are kept for a slow reader. A node that takes more than ``open_timeout`` seconds from
+    connecting to its first word is given up, and so is one that does not answer a ping, sent every ``ping_interval``
+    seconds, within ``ping_timeout``.
 
     Raises ValueError for options that cannot be. Nothing is sent before ``async with``.
     """
@@ -67,6 +72,7 @@ def connect(
         url,
         services=services,
         features=features,
+        locale=locale,
         audience=audience,
         token=token,
         ticket=ticket,
@@ -76,7 +82,7 @@ def connect(
     if ssl is not None and not target.is_secure:
         raise ValueError("ssl is for wss:// only")
     opener = Opener(target, ping_interval=ping_interval, ping_timeout=ping_timeout, context=ssl, proxy=proxy)
-    return Feed(opener, name=target.name, patience=open_timeout, backlog=backlog, quiet=quiet)
+    return Feed(opener, name=target.name, patience=open_timeout, locale=locale, backlog=backlog, quiet=quiet)
 
 
 class Feed:
@@ -91,6 +97,7 @@ class Feed:
         *,
         name: str,
         patience: float,
+        locale: str | None = None,
         backlog: int = 256,
         quiet: bool = False,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -98,7 +105,7 @@ class Feed:
     ) -> None:
         self._name = name
         self._quiet = quiet
-        self._replica = Replica()
+        self._replica = Replica(Snapshot(locale=locale))
         self._inbox = Inbox(backlog, lambda: self.snapshot)
         self._keeper = Keeper(opener, self, patience=patience, sleep=sleep, clock=clock)
         self._task: asyncio.Task[None] | None = None
@@ -182,32 +189,47 @@ class Feed:
 
     def hear(self, message: AnyMessage) -> Applied:
         outcome, news = self._replica.apply(message)
-        if isinstance(message, View):
-            waits = isinstance(message, Waiting)
-            self._became(Link.WAITING if waits else Link.OPEN, message.text if waits else "")
+        match message:
+            case Waiting(services=services):
+                self._became(Link.WAITING, self._chosen(message, waiting_text(services)))
+            case View():
+                self._became(Link.OPEN, Words(""))
         for each in news:
             if self._quiet or not (isinstance(each, ServiceChanged | WorkPlanned) and each.quiet):
                 self._inbox.put(each)
         self._wake()
         return outcome
 
-    def lost(self, link: Link, *, reason: str, retry_in: float, rejected: Rejected | None) -> None:
-        self._became(link, reason, retry_in=retry_in, rejected=rejected)
+    def lost(self, link: Link, *, reason: str, retry_in: float, said: Rejected | Goodbye | None) -> None:
+        match said:
+            case Rejected(services=services):
+                self._became(link, self._chosen(said, rejected_text(services)), retry_in=retry_in, rejected=said)
+            case Goodbye():
+                self._became(link, self._chosen(said, reason), retry_in=retry_in)
+            case None:
+                self._became(link, Words(reason), retry_in=retry_in)
         self._wake()
 
+    def _chosen(self, said: Waiting | Rejected | Goodbye, own: str) -> Words:
+        return chosen(Words(said.text, said.lang), own, locale=self.snapshot.locale)
+
     def _became(
-        self, link: Link, reason: str, *, retry_in: float | None = None, rejected: Rejected | None = None
+        self, link: Link, reason: Words, *, retry_in: float | None = None, rejected: Rejected | None = None
     ) -> None:
         """The connection is this now. It is told when it is something else, or what rejects us is; not each attempt."""
         blocking = {each.name for each in rejected.services} if rejected else set()
         is_news = link is not self.snapshot.link or blocking != self._blocking
         self._blocking = blocking
-        self._replica.snapshot = snapshot = msgspec.structs.replace(self.snapshot, link=link, reason=reason)
+        self._replica.snapshot = snapshot = msgspec.structs.replace(
+            self.snapshot, link=link, reason=reason.text, reason_lang=reason.lang
+        )
         if is_news:
+            text, lang = _link_words(snapshot)
             self._inbox.put(
                 LinkChanged(
                     at=datetime.now(UTC),
-                    text=_link_text(snapshot),
+                    text=text,
+                    lang=lang,
                     link=link,
                     retry_in=retry_in,
                     services=rejected.services if rejected else (),
@@ -230,7 +252,9 @@ class Feed:
     def _end(self, why: Exception | None) -> None:
         self._why = why
         reason = "the feed was left" if why is None else str(why)
-        self._replica.snapshot = msgspec.structs.replace(self.snapshot, link=Link.ENDED, reason=reason)
+        self._replica.snapshot = msgspec.structs.replace(
+            self.snapshot, link=Link.ENDED, reason=reason, reason_lang=why.lang if isinstance(why, Closed) else OURS
+        )
         self._inbox.end(StopAsyncIteration() if why is None else why)
         self._wake()
 
@@ -255,12 +279,12 @@ class Feed:
         return self._why.with_traceback(None) if self._why is not None else RuntimeError("the feed was left")
 
 
-def _link_text(snapshot: Snapshot) -> str:
+def _link_words(snapshot: Snapshot) -> Words:
     match snapshot.link:
-        case Link.WAITING | Link.REJECTED if snapshot.reason:
-            return snapshot.reason
+        case Link.WAITING | Link.REJECTED:
+            return Words(snapshot.reason, snapshot.reason_lang)
         case Link.OFFLINE:
-            return "You are offline."
+            return OFFLINE
         case Link.LOST:
-            return lost_text(snapshot.reason)
-    return snapshot.text
+            return lost_words(snapshot.reason, snapshot.reason_lang)
+    return Words(snapshot.text, snapshot.lang)

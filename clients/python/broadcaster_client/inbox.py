@@ -49,7 +49,9 @@ class Inbox:
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 snapshot = self._newest()
-                return FellBehind(at=datetime.now(UTC), text=snapshot.text, dropped=dropped, snapshot=snapshot)
+                return FellBehind(
+                    at=datetime.now(UTC), text=snapshot.text, lang=snapshot.lang, dropped=dropped, snapshot=snapshot
+                )
             if self._kept:
                 return self._kept.popleft()
             if self._end is not None:

@@ -14,6 +14,7 @@ from typing import Protocol
 from broadcaster_client.connection import Socket
 from broadcaster_client.errors import Closed, ProtocolError, UnknownName, UnknownType
 from broadcaster_client.failures import Lost
+from broadcaster_client.languages import OURS
 from broadcaster_client.messages import AnyMessage, Goodbye, Rejected, View, decode
 from broadcaster_client.notices import Link
 from broadcaster_client.reconnects import SETTLED, UNKNOWN_NAME, Reconnect, Reconnects, rule
@@ -26,9 +27,9 @@ class Follower(Protocol):
     def hear(self, message: AnyMessage) -> Applied:
         """A message came: what became of it."""
 
-    def lost(self, link: Link, *, reason: str, retry_in: float, rejected: Rejected | None) -> None:
-        """An attempt has ended, and the connection is this until the next, in ``retry_in`` seconds. ``rejected`` is
-        what the node said, if it was that."""
+    def lost(self, link: Link, *, reason: str, retry_in: float, said: Rejected | Goodbye | None) -> None:
+        """An attempt has ended, for a reason in words, and the connection is this until the next, in ``retry_in``
+        seconds. ``said`` is what the node said of it, if it did."""
 
 
 class Keeper:
@@ -56,34 +57,34 @@ class Keeper:
         self._chance = chance
         self._reconnects = Reconnects()
         self._told_at: float | None = None
-        self._rejected: Rejected | None = None
-        self._goodbye = ""
+        self._said: Rejected | Goodbye | None = None
 
     async def run(self) -> None:
         """Raises Ended where connecting again cannot help. Cancelled, it closes its connection first, which takes
         ``CLOSE_SECONDS`` at most."""
         while True:
-            self._rejected, self._goodbye, self._told_at = None, "", None
+            self._said, self._told_at = None, None
             try:
                 lost = await self._attempt()
             except TimeoutError:
                 lost = Lost(f"nothing was heard for {self._patience:g} s")
             if lost.code is not None and rule(lost.code) is Reconnect.NO:
                 kind = UnknownName if lost.code == UNKNOWN_NAME else Closed
-                raise kind(lost.code, lost.reason, self._goodbye)
+                text, lang = (self._said.text, self._said.lang) if self._said else ("", OURS)
+                raise kind(lost.code, lost.reason, text, lang)
             if self._told_at is not None and self._clock() - self._told_at >= SETTLED:
                 self._reconnects.settled()
             wait = self._reconnects.next(self._chance(), at_least=lost.at_least)
             self._follower.lost(
                 self._judge(lost),
-                reason=self._rejected.text if self._rejected else self._goodbye or lost.reason,
+                reason=lost.reason or (f"closed with {lost.code}" if lost.code else ""),
                 retry_in=wait,
-                rejected=self._rejected,
+                said=self._said,
             )
             await self._sleep(wait)
 
     def _judge(self, lost: Lost) -> Link:
-        if self._rejected is not None:
+        if isinstance(self._said, Rejected):
             return Link.REJECTED
         return Link.OFFLINE if lost.is_offline else Link.LOST
 
@@ -116,11 +117,10 @@ class Keeper:
             raise Lost(str(error)) from error
         # "Wait retry_after_ms if the last message had it."
         self._reconnects.asked_for(message.retry_after_ms if isinstance(message, Rejected | Goodbye) else 0)
-        match message:
-            case Rejected():
-                self._rejected = message
-            case Goodbye(text=text):
-                self._goodbye = text
+        if isinstance(message, Rejected | Goodbye):
+            self._said = message
+        elif isinstance(message, View):
+            self._said = None  # whatever the end is, it is another one
         outcome = self._follower.hear(message)
         if outcome is Applied.GAP:
             raise Lost("news came before the whole truth")

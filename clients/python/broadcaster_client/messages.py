@@ -1,7 +1,7 @@
 """What a node says, as values: the protocol's messages and their parts.
 
 By the protocol's rules of change: fields that are not known are ignored, missing ones have their defaults. Times are
-aware datetimes.
+aware datetimes. ``lang`` is the language of the ``text`` beside it, as a tag of BCP 47.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     status: FeatureStatus
     text: str = ""
+    lang: str = "en"
     because: tuple[str, ...] = ()
 
 
@@ -144,6 +145,7 @@ class View(Message, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     features: tuple[Feature, ...] = ()
     text: str = ""
+    lang: str = "en"
 
 
 class Welcome(View, frozen=True, kw_only=True, tag="welcome"):
@@ -167,6 +169,7 @@ class NoticeMessage(Message, frozen=True, kw_only=True, tag="notice"):
     service: Service
     features: tuple[Feature, ...] = ()
     text: str = ""
+    lang: str = "en"
     local: bool = False
     incident: str = ""
     quiet: bool = False
@@ -179,6 +182,7 @@ class PlannedMessage(Message, frozen=True, kw_only=True, tag="planned"):
     at: datetime
     service: Service
     text: str = ""
+    lang: str = "en"
     quiet: bool = False
 
 
@@ -188,6 +192,7 @@ class FeedMessage(Message, frozen=True, kw_only=True, tag="feed"):
     at: datetime
     feed: FeedState
     text: str = ""
+    lang: str = "en"
 
 
 class Rejected(Message, frozen=True, kw_only=True, tag="rejected"):
@@ -198,6 +203,7 @@ class Rejected(Message, frozen=True, kw_only=True, tag="rejected"):
     services: tuple[Service, ...]
     features: tuple[Feature, ...] = ()
     text: str = ""
+    lang: str = "en"
     retry_after_ms: int = 0
 
 
@@ -206,6 +212,7 @@ class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
 
     at: datetime
     text: str = ""
+    lang: str = "en"
     retry_after_ms: int = 0
 
 

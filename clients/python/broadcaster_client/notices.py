@@ -1,6 +1,7 @@
 """What an application is told: services, the node's feed, and our connection to the node are three different things.
 
-Each has a ``kind`` (a word), ``at`` (an aware datetime) and a ``text`` for people, which may be shown as it is.
+Each has a ``kind`` (a word), ``at`` (an aware datetime) and a ``text`` for people, which may be shown as it is, in the
+language ``lang``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import ClassVar
 
 import msgspec
 
+from broadcaster_client.languages import Words, chosen, joined
 from broadcaster_client.messages import Feature, FeatureStatus, FeedState, Kind, Position, Service, Status
+from broadcaster_client.texts import OFFLINE, UNKNOWN, WELL, became_text, feed_text, lost_words
 
 
 class Link(StrEnum):
@@ -44,14 +47,17 @@ class Knowledge(StrEnum):
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is known, as of ``position``. It never changes; the feed has a newer one.
 
-    ``link`` is our connection, with the ``reason`` in words where it is not open; ``feed`` is what the node last said
-    of its own knowledge (None before it said anything); ``at`` is when it last said anything.
+    ``link`` is our connection, with the ``reason`` in words (of ``reason_lang``) where it is not open; ``feed`` is what
+    the node last said of its own knowledge (None before it said anything); ``at`` is when it last said anything;
+    ``locale`` is the reader's language, as asked for.
     """
 
     position: Position = Position()
     at: datetime | None = None
     link: Link = Link.CONNECTING
     reason: str = ""
+    reason_lang: str = "en"
+    locale: str | None = None
     feed: FeedState | None = None
     services: Mapping[str, Service] = MappingProxyType({})
     features: Mapping[str, Feature] = MappingProxyType({})
@@ -73,37 +79,48 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """How things stand, for people. Never empty, and never well where that is not known."""
-        doubt = self._doubt()
-        return " ".join([*([doubt] if doubt else []), *self._troubles()]) or "All is well."
+        return self._words().text
+
+    @property
+    def lang(self) -> str:
+        """The language of ``text``: ``mul`` where it is of several, as the node does not have all of it in one."""
+        return self._words().lang
 
     def status(self, service: str) -> Status:
         """What was last told of a service; ``unknown`` for one that is not told of."""
         found = self.services.get(service)
         return found.status if found else Status.UNKNOWN
 
-    def _doubt(self) -> str:
-        then = "What follows was so before." if self._troubles() else "What is known may be out of date."
+    def _words(self) -> Words:
+        troubles = self._troubles()
+        return joined([*self._doubts(is_followed=bool(troubles)), *troubles] or [WELL])
+
+    def _doubts(self, *, is_followed: bool) -> list[Words]:
+        """Why what is known may be so no longer, if it may not, and whether troubles follow that were so before."""
+        then = "What follows was so before." if is_followed else "What is known may be out of date."
+        its = [Words(then)] if self.is_loaded else []
         match self.knowledge:
             case Knowledge.PENDING:
-                return "Nothing is known yet."
+                return [UNKNOWN]
             case Knowledge.OFFLINE:
-                return f"You are offline. {then}" if self.is_loaded else "You are offline."
+                return [OFFLINE, *its]
             case Knowledge.FEED_LOST if self.link is Link.REJECTED:
-                return self.reason
+                return [Words(self.reason, self.reason_lang)]
             case Knowledge.FEED_LOST if not self.link.is_connected:
-                return f"{lost_text(self.reason)} {then}" if self.is_loaded else lost_text(self.reason)
-            case Knowledge.FEED_LOST if self.feed is FeedState.UNWATCHED:
-                return f"The services are not being watched right now. {then}"
+                return [lost_words(self.reason, self.reason_lang), *its]
             case Knowledge.FEED_LOST:
-                return f"The node has lost its own source. {then}"
-        return ""
+                return [Words(feed_text(self.feed or FeedState.LOST)), *its]
+        return []
 
-    def _troubles(self) -> list[str]:
+    def _troubles(self) -> list[Words]:
         """One sentence a feature that is reduced; services that are unwell where no feature tells of it."""
         reduced = [each for each in self.features.values() if each.status is not FeatureStatus.AVAILABLE]
         if reduced:
-            return [each.text or f"{each.title}: {each.status.value}." for each in reduced]
-        return [became_text(each) for each in self.services.values() if each.status is not Status.UP]
+            return [
+                chosen(Words(each.text, each.lang), f"{each.title}: {each.status.value}.", locale=self.locale)
+                for each in reduced
+            ]
+        return [Words(became_text(each)) for each in self.services.values() if each.status is not Status.UP]
 
 
 class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +134,7 @@ class ServiceChanged(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     at: datetime
     text: str
+    lang: str = "en"
     position: Position
     service: Service
     before: Status | None = None
@@ -133,6 +151,7 @@ class WorkPlanned(msgspec.Struct, frozen=True, kw_only=True):
     kind: ClassVar[str] = "planned"
     at: datetime
     text: str
+    lang: str = "en"
     position: Position
     service: Service
     quiet: bool = False
@@ -144,6 +163,7 @@ class FeedChanged(msgspec.Struct, frozen=True, kw_only=True):
     kind: ClassVar[str] = "feed"
     at: datetime
     text: str
+    lang: str = "en"
     feed: FeedState
 
 
@@ -157,6 +177,7 @@ class LinkChanged(msgspec.Struct, frozen=True, kw_only=True):
     kind: ClassVar[str] = "link"
     at: datetime
     text: str
+    lang: str = "en"
     link: Link
     retry_in: float | None = None
     services: tuple[Service, ...] = ()
@@ -169,26 +190,9 @@ class FellBehind(msgspec.Struct, frozen=True, kw_only=True):
     kind: ClassVar[str] = "fell_behind"
     at: datetime
     text: str
+    lang: str = "en"
     dropped: int
     snapshot: Snapshot
 
 
 Notice = ServiceChanged | WorkPlanned | FeedChanged | LinkChanged | FellBehind
-
-
-def lost_text(reason: str) -> str:
-    """A sentence for a node that is not reached, for this reason."""
-    return f"The status feed is lost ({reason.rstrip('.') or 'no connection'})."
-
-
-def became_text(service: Service) -> str:
-    """A sentence for a service of which the node says nothing in words."""
-    match service.status:
-        case Status.UP:
-            return f"{service.title}: back to normal."
-        case Status.DEGRADED:
-            return f"{service.title}: slow or unreliable."
-        case Status.DOWN:
-            return f"{service.title}: unavailable."
-        case Status.UNKNOWN:
-            return f"{service.title}: not observed lately, so its state is not known."

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from broadcaster_client.languages import Words, chosen
 from broadcaster_client.messages import (
     AnyMessage,
     FeedMessage,
@@ -19,7 +20,8 @@ from broadcaster_client.messages import (
     Status,
     View,
 )
-from broadcaster_client.notices import FeedChanged, Notice, ServiceChanged, Snapshot, WorkPlanned, became_text
+from broadcaster_client.notices import FeedChanged, Notice, ServiceChanged, Snapshot, WorkPlanned
+from broadcaster_client.texts import became_text, feed_text, planned_text
 
 _UNWELL = (Status.DOWN, Status.DEGRADED)
 
@@ -99,7 +101,8 @@ class Replica:
                 is_catch_up=True,
             )
         if before.is_loaded and before.feed is not view.feed:
-            yield FeedChanged(at=view.at, text=view.text, feed=view.feed)
+            # The view's text says how things stand, not what became of the feed.
+            yield FeedChanged(at=view.at, text=feed_text(view.feed), feed=view.feed)
 
     def _move(self, message: NoticeMessage) -> Notice:
         before, service = self.snapshot, message.service
@@ -111,10 +114,12 @@ class Replica:
             services=MappingProxyType({**before.services, service.name: service}),
             features=MappingProxyType({**before.features, **{each.name: each for each in message.features}}),
         )
+        text, lang = chosen(Words(message.text, message.lang), became_text(service), locale=before.locale)
         return ServiceChanged(
             kind=message.kind,
             at=message.at,
-            text=message.text or became_text(service),
+            text=text,
+            lang=lang,
             position=message.position,
             service=service,
             before=known.status if known else None,
@@ -134,7 +139,9 @@ class Replica:
         )
         # Without words there is nothing to show: other planned work goes on that users know of.
         quiet = message.quiet or not message.text
-        return WorkPlanned(at=message.at, text=message.text, position=message.position, service=service, quiet=quiet)
+        own = planned_text(service) if message.text else ""
+        text, lang = chosen(Words(message.text, message.lang), own, locale=before.locale)
+        return WorkPlanned(at=message.at, text=text, lang=lang, position=message.position, service=service, quiet=quiet)
 
     def _refresh(self, message: FeedMessage) -> tuple[Applied, tuple[Notice, ...]]:
         if not self.snapshot.is_loaded:
@@ -142,7 +149,9 @@ class Replica:
         if message.feed is self.snapshot.feed:
             return Applied.DUPLICATE, ()
         self.snapshot = msgspec.structs.replace(self.snapshot, feed=message.feed, at=message.at)
-        return Applied.APPLIED, (FeedChanged(at=message.at, text=message.text, feed=message.feed),)
+        said, own = Words(message.text, message.lang), feed_text(message.feed)
+        text, lang = chosen(said, own, locale=self.snapshot.locale)
+        return Applied.APPLIED, (FeedChanged(at=message.at, text=text, lang=lang, feed=message.feed),)
 
 
 def _is_news(before: Snapshot, service: Service) -> bool:

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Literal, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
+from broadcaster_client.languages import is_tag
+
 T = TypeVar("T")
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -30,6 +32,7 @@ class Target:
         *,
         services: Collection[str] = (),
         features: Collection[str] = (),
+        locale: str | None = None,
         audience: Audience = "users",
         token: str | None = None,
         ticket: Ticket | None = None,
@@ -41,6 +44,8 @@ class Target:
         for option, names in (("services", services), ("features", features)):
             if isinstance(names, str) or any(not name or "," in name for name in names):
                 raise ValueError(f"{option} must be names, each without a comma: {names!r}")
+        if locale is not None and not is_tag(locale):
+            raise ValueError(f"locale must be a language's tag, such as de or pt-BR: {locale!r}")
         if audience not in ("users", "operators"):
             raise ValueError(f"audience must be 'users' or 'operators': {audience!r}")
         if audience == "operators" and token is None and headers is None:
@@ -55,6 +60,8 @@ class Target:
             self._query.append(("services", ",".join(services)))
         if features:
             self._query.append(("features", ",".join(features)))
+        if locale is not None:
+            self._query.append(("locale", locale))
         if audience == "operators":
             self._query.append(("audience", "operators"))
 

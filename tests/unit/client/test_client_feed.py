@@ -187,10 +187,11 @@ async def test_what_the_node_asks_for_is_waited() -> None:
 
 
 async def test_a_request_to_wait_is_forgotten_when_more_is_said() -> None:
-    """Only the last message before the end counts."""
+    """Only the last message before the end counts, and so do its words."""
     node = Node(Scripted(view(), goodbye("Restarting.", 3_600_000), view(revision=2), Lost("broke")), Scripted(view()))
     async with node.feed() as feed:
-        await taken(feed, 3)
+        _, lost, _ = await taken(feed, 3)
+    assert lost.text == "The status feed is lost (broke)."
     assert 0.5 <= node.waits[0] <= 1.0
 
 
@@ -543,12 +544,13 @@ async def test_a_target_has_what_was_asked_for() -> None:
         "wss://node/ws?room=7",
         services=("auth", "postgres"),
         features=["chat"],
+        locale="pt-BR",
         audience="operators",
         token="secret",
         ticket=ticket,
         headers=lambda: {"X-Trace": "1"},
     )
-    query = "room=7&services=auth,postgres&features=chat&audience=operators&ticket="
+    query = "room=7&services=auth,postgres&features=chat&locale=pt-BR&audience=operators&ticket="
     assert await target.address() == f"wss://node/ws?{query}one"
     assert await target.address() == f"wss://node/ws?{query}two+%26+more"
     assert await target.headers() == {"X-Trace": "1", "Authorization": "Bearer secret"}
@@ -570,6 +572,8 @@ async def test_a_target_has_what_was_asked_for() -> None:
         ("ws://node/ws", {"token": "secret\n"}),
         ("ws://node/ws", {"token": ""}),
         ("ws://node/ws", {"headers": {"X-Trace": "1\r\nHost: other"}}),
+        ("ws://node/ws", {"locale": "de_DE"}),
+        ("ws://node/ws", {"locale": ""}),
         ("ws://node/ws", {"services": "auth"}),
         ("ws://node/ws", {"features": ["a,b"]}),
         ("ws://node/ws", {"audience": "operators"}),

@@ -34,10 +34,20 @@ def read(message: dict[str, Any]) -> AnyMessage:
     return decode(json.dumps(message))
 
 
+def with_languages(told: Any) -> Any:
+    """A message with what a missing ``lang`` beside a text means: English."""
+    if isinstance(told, list):
+        return [with_languages(each) for each in told]
+    if not isinstance(told, dict):
+        return told
+    found = {name: with_languages(each) for name, each in told.items()}
+    return {"lang": "en"} | found if "text" in found else found
+
+
 @pytest.mark.parametrize("case", named(MESSAGES["valid"]))
 def test_a_message_is_read_whole(case: dict[str, Any]) -> None:
     """No field of a message is lost: encoded again, it is the same JSON."""
-    assert json.loads(msgspec.json.encode(read(case["message"]))) == case["message"]
+    assert json.loads(msgspec.json.encode(read(case["message"]))) == with_languages(case["message"])
 
 
 @pytest.mark.parametrize("case", named(MESSAGES["lenient"]))
@@ -59,6 +69,18 @@ def test_a_word_that_is_not_known_is_no_reason_to_refuse_a_service() -> None:
     changed = {**case["message"], "service": {**case["message"]["service"], "category": "of a later version"}}
     message = read(changed)
     assert json.loads(msgspec.json.encode(message))["service"]["category"] == "of a later version"
+
+
+@pytest.mark.parametrize("kind", ["welcome", "notice", "planned", "feed", "rejected", "goodbye"])
+def test_the_language_of_every_text_is_read(kind: str) -> None:
+    """Beside the message's text, and beside that of each feature; without one it is English."""
+    case = next(each["message"] for each in MESSAGES["valid"] if each["message"]["type"] == kind)
+    features = [{"name": "f", "title": "F", "status": "limited", "text": "Langsam.", "lang": "de-AT"}]
+    spoken = read({**case, "text": "Hallo.", "lang": "de", **({"features": features} if "features" in case else {})})
+    assert spoken.lang == "de"
+    assert [each.lang for each in getattr(spoken, "features", ())] == (["de-AT"] if "features" in case else [])
+    silent = read({name: each for name, each in case.items() if name != "lang"})
+    assert silent.lang == "en"
 
 
 def test_a_later_version_of_the_protocol_is_not_guessed_at() -> None:
