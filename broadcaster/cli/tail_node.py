@@ -24,7 +24,6 @@ from broadcaster_client import (
     Internal,
     Kind,
     LinkChanged,
-    Notice,
     Service,
     ServiceChanged,
     Status,
@@ -113,18 +112,19 @@ async def _follow(feed: Feed, output: str) -> None:
                     pass  # no change that we saw; how things stand is said when the connection opens
                 case ServiceChanged() | WorkPlanned():
                     put(as_json(notice) if output == "json" else as_line(notice, colour=colour))
-                case FellBehind(dropped=dropped, text=text):
-                    say(f"{dropped} changes were too many to tell. {text}")
-                case _:
-                    say(_said(notice))
+                case FellBehind() | FeedChanged() | LinkChanged():
+                    say(f"{_local(notice.at)}  {_said(notice)}")
 
 
-def _said(notice: Notice) -> str:
-    """What became of the connection, or of what the node knows."""
-    if isinstance(notice, LinkChanged):
-        return f"following from here on. {notice.text}" if notice.link.is_connected else notice.text
-    if isinstance(notice, FeedChanged):
-        return notice.text or f"the node's feed is {notice.feed.value}"
+def _said(notice: FellBehind | FeedChanged | LinkChanged) -> str:
+    """What became of the connection, or of what the node knows. Each state is told once, so what follows is, too."""
+    match notice:
+        case FellBehind(dropped=dropped, text=text):
+            return f"{dropped} changes were too many to tell. {text}"
+        case LinkChanged(link=link) if link.is_connected:
+            return f"following from here on. {notice.text}"
+        case LinkChanged():
+            return f"{notice.text} Trying again until it is back."
     return notice.text
 
 
@@ -136,12 +136,16 @@ def as_json(notice: ServiceChanged | WorkPlanned) -> str:
 
 def as_line(notice: ServiceChanged | WorkPlanned, *, colour: bool) -> str:
     """When (local time), what, why."""
-    when = paint(notice.at.astimezone().strftime("%Y-%m-%d %H:%M:%S"), "dim", colour)
+    when = paint(_local(notice.at), "dim", colour)
     name = paint(printable(notice.service.name), "bold", colour)
     if isinstance(notice, WorkPlanned):
         return f"{when}  {paint(f'{notice.kind:<9}', 'dim', colour)}  {name}  {printable(notice.text)}"
     kind = paint(f"{notice.kind.value:<9}", _COLOURS[notice.kind], colour)
     return f"{when}  {kind}  {name}  {_why(notice)}"
+
+
+def _local(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _why(notice: ServiceChanged) -> str:
