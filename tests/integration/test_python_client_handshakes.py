@@ -50,6 +50,7 @@ async def first_word(url: str, **options: Any) -> LinkChanged:
         ),
         (says(http("502 Bad Gateway", b"<h1>Oh</h1>", content_type="text/html")), "HTTP status 502)."),
         (says(http("503 Oh", b"Too \x1b[31mmany.\nOr so.", **PLAIN)), "HTTP status 503: Too [31mmany)."),
+        (says(http("500 Oh", b"x" * 5000, **PLAIN)), f"HTTP status 500: {'x' * 200})."),
         (says(http("301 Moved", location="https://node/ws")), "redirects to an address that is no WebSocket's"),
         (says(http("101 Switching Protocols", upgrade="websocket")), "no WebSocket there (Invalid"),
     ],

@@ -155,6 +155,15 @@ async def test_a_new_epoch_is_not_taken_piece_by_piece() -> None:
         assert node.opened[0].is_closed
 
 
+async def test_a_feed_that_became_another_over_a_break_is_told_in_words() -> None:
+    """Of what the node knows now, and not of how the services stand."""
+    node = Node(Scripted(view(), Lost("broke")), Scripted(view(feed="unwatched", text="Sign-in is slow.")))
+    async with node.feed() as feed:
+        *_, changed = await taken(feed, 4)
+        assert isinstance(changed, FeedChanged)
+        assert (changed.feed, changed.text) == ("unwatched", "The services are not being watched right now.")
+
+
 async def test_the_whole_truth_after_a_break_tells_what_changed_meanwhile() -> None:
     """Lost, back, and the change as a catch-up; what is as it was is not told again."""
     node = Node(Scripted(view(), Lost("the connection broke")), Scripted(view("down", revision=5)))
@@ -555,6 +564,9 @@ async def test_a_target_has_what_was_asked_for() -> None:
     assert await target.address() == f"wss://node/ws?{query}two+%26+more"
     assert await target.headers() == {"X-Trace": "1", "Authorization": "Bearer secret"}
     assert "secret" not in repr(target)
+    with pytest.raises(ValueError, match="line breaks") as found:
+        await Target("ws://node/ws", headers=lambda: {"X-Key": "secret\r\nX: y"}).headers()
+    assert "secret" not in str(found.value)
     assert "room" not in repr(target)
 
 

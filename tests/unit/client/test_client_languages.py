@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from broadcaster_client import Closed, LinkChanged, Snapshot
+from broadcaster_client import Closed, LinkChanged, Snapshot, WorkPlanned, connect
 from broadcaster_client.failures import Lost
 from broadcaster_client.languages import Words, chosen, is_tag
 from broadcaster_client.messages import decode
@@ -105,6 +105,10 @@ def test_planned_work_is_told_to_a_reader_of_another_language() -> None:
         message = {"type": "planned", "position": place(revision, "e"), "at": AT, "service": service, **GERMAN}
         _, [told] = replica.apply(decode(json.dumps(message)))
         texts.append((told.text, told.lang))
+    silent = json.dumps(message | {"position": place(9, "e"), "text": ""})
+    _, [told] = replica.apply(decode(silent))
+    assert isinstance(told, WorkPlanned)
+    assert (told.text, told.quiet) == ("", True)
     assert texts == [
         ("Sign-in: planned work is announced.", "en"),
         ("Sign-in: planned work has begun.", "en"),
@@ -120,6 +124,20 @@ async def test_a_text_of_several_languages_says_so() -> None:
         assert lost.text.startswith("The status feed is lost (the connection broke).")
         assert lost.text.endswith("Der Chat ist langsam.")
         assert lost.lang == "mul"
+
+
+async def test_a_slow_reader_is_told_in_which_language_things_stand() -> None:
+    link = Scripted(view(features=[CHAT]))
+    async with Node(link).feed(locale="de", backlog=1) as feed:
+        link.say(notice("down", revision=2))
+        await feed.until(lambda snapshot: snapshot.position.revision == 2)
+        [behind] = await taken(feed, 1)
+        assert (behind.kind, behind.text, behind.lang) == ("fell_behind", "Der Chat ist langsam.", "de")
+
+
+def test_the_language_that_is_asked_for_is_the_readers() -> None:
+    assert connect("ws://node/ws", locale="de").snapshot.locale == "de"
+    assert connect("ws://node/ws").snapshot.locale is None
 
 
 async def test_the_last_word_has_its_language() -> None:
