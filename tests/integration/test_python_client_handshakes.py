@@ -51,7 +51,8 @@ async def first_word(url: str, **options: Any) -> LinkChanged:
         (says(http("502 Bad Gateway", b"<h1>Oh</h1>", content_type="text/html")), "HTTP status 502)."),
         (says(http("503 Oh", b"Too \x1b[31mmany.\nOr so.", **PLAIN)), "HTTP status 503: Too [31mmany)."),
         (says(http("500 Oh", b"x" * 5000, **PLAIN)), f"HTTP status 500: {'x' * 200})."),
-        (says(http("301 Moved", location="https://node/ws")), "redirects to an address that is no WebSocket's"),
+        (says(http("301 Moved", location="https://node/ws?x=1")), "it redirects to https://node/ws, which is not fol"),
+        (says(http("304 Not Modified")), "it redirects with HTTP status 304, which is not followed"),
         (says(http("101 Switching Protocols", upgrade="websocket")), "no WebSocket there (Invalid"),
     ],
 )
@@ -93,6 +94,21 @@ async def test_a_full_node_is_left_alone_for_as_long_as_it_asks(answer: bytes, l
         told = await first_word(server.url("/ws", scheme="ws"))
     assert told.retry_in is not None
     assert least + 0.5 <= told.retry_in <= least + 1.0
+
+
+async def test_a_redirect_takes_our_secrets_nowhere() -> None:
+    """Not even to another WebSocket: no connection is made to it."""
+    asked: list[int] = []
+
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(1)
+
+    async with peer(elsewhere) as other:
+        location = other.url("/ws", scheme="ws")
+        async with peer(says(http("302 Found", location=location))) as server:
+            told = await first_word(server.url("/ws", scheme="ws"), audience="operators", token="secret")
+    assert (told.link, asked) == (Link.LOST, [])
+    assert f"redirects to {location}" in told.text
 
 
 async def test_a_host_with_several_addresses_refuses_in_two_words(monkeypatch: pytest.MonkeyPatch) -> None:

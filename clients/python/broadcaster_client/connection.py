@@ -7,7 +7,7 @@ import ssl
 from typing import Any, Literal, Protocol
 
 import websockets
-from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import ClientConnection, connect
 
 from broadcaster_client.errors import ProxyUnusable
 from broadcaster_client.failures import Lost, of_library, of_system
@@ -57,7 +57,7 @@ class Opener:
         address, headers = await self._credentials()
         offered = self._target.subprotocol
         try:
-            connection = await websockets.connect(
+            connection = await _Connect(
                 address,
                 additional_headers=headers,
                 subprotocols=[websockets.Subprotocol(offered)] if offered else None,
@@ -84,6 +84,13 @@ class Opener:
         except Exception as error:
             log.warning("credentials_failed", exc_info=True)
             raise Lost(f"no credentials ({type(error).__name__})") from error
+
+
+class _Connect(connect):
+    """Follows no redirect, as browsers follow none: it would take tokens, tickets and headers to somebody else."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
 
 
 class _Connected:

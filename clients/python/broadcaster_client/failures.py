@@ -20,7 +20,7 @@ from broadcaster_client.errors import Ended, ProxyUnusable, Refused
 from broadcaster_client.reconnects import FINAL_STATUSES
 
 MOST_WORDS = 200
-"""How many characters of a refusal's text are passed on."""
+"""How many characters of what an answer says are passed on."""
 
 _OFFLINE = frozenset({errno.ENETUNREACH, errno.ENETDOWN})
 
@@ -51,8 +51,6 @@ def of_library(error: websockets.WebSocketException) -> Lost | Ended:
             return Lost(f"the proxy answers with HTTP status {response.status_code}")
         case websockets.ProxyError():
             return Lost("the proxy does not connect us")
-        case websockets.InvalidURI():  # ours was looked at before
-            return Lost("it redirects to an address that is no WebSocket's; perhaps wss:// is meant")
         case websockets.InvalidMessage(__cause__=EOFError()):
             return Lost("it hung up without an answer")
         case websockets.InvalidMessage():
@@ -77,8 +75,16 @@ def _of_answer(response: Response) -> Lost | Refused:
     status, words = response.status_code, _plain_text(response)
     if status in FINAL_STATUSES:
         return Refused(status, words)
+    if 300 <= status < 400:
+        return Lost(f"it redirects {_where(response)}, which is not followed")
     told = f"the node answers with HTTP status {status}" + (f": {words}" if words else "")
     return Lost(told, at_least=_retry_after(response))
+
+
+def _where(response: Response) -> str:
+    """The place that a redirect names, without a query, which may hold what we sent."""
+    values = response.headers.get_all("Location")
+    return f"to {_printable(values[0].partition('?')[0])}" if values else f"with HTTP status {response.status_code}"
 
 
 def _plain_text(response: Response) -> str:
@@ -86,7 +92,11 @@ def _plain_text(response: Response) -> str:
     if not any(each.startswith("text/plain") for each in response.headers.get_all("Content-Type")):
         return ""
     line = (response.body or b"").decode(errors="replace").strip().partition("\n")[0]
-    return "".join(each for each in line if each.isprintable())[:MOST_WORDS]
+    return _printable(line)
+
+
+def _printable(text: str) -> str:
+    return "".join(each for each in text if each.isprintable())[:MOST_WORDS]
 
 
 def _retry_after(response: Response) -> float:
