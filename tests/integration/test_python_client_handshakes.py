@@ -222,12 +222,23 @@ async def test_garbage_loses_the_connection_and_not_the_feed(name: str, begins_w
     before = asyncio.all_tasks()
     said = [frame(1, WELCOME)] if begins_well else []
     async with bad_node(*said, GARBAGE[name]) as server:
-        async with asyncio.timeout(DEADLINE), connect(server.url("/ws", scheme="ws"), proxy=None) as feed:
+        # No ping, and no patience, may be what finds it.
+        feed = connect(server.url("/ws", scheme="ws"), proxy=None, ping_interval=300, open_timeout=300)
+        async with asyncio.timeout(DEADLINE), feed:
             lost = await feed.until(lambda snapshot: snapshot.link is Link.LOST)
             assert lost.knowledge is Knowledge.FEED_LOST
             assert lost.reason
             assert lost.is_loaded == begins_well
         assert {each for each in asyncio.all_tasks() if "follow" in each.get_name()} <= before
+
+
+async def test_a_close_that_is_not_followed_by_an_end_is_enough() -> None:
+    """The node's code and reason count, although it does not hang up."""
+    async with bad_node(frame(1, WELCOME), frame(8, struct.pack("!H", 1012) + b"back soon")) as server:
+        feed = connect(server.url("/ws", scheme="ws"), proxy=None, ping_interval=300, open_timeout=300)
+        async with asyncio.timeout(DEADLINE), feed:
+            lost = await feed.until(lambda snapshot: snapshot.link is Link.LOST)
+    assert lost.reason == "back soon"
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:

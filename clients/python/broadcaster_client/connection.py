@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from typing import Any, Literal, Protocol
 
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.protocol import State
 
 from broadcaster_client.errors import ProxyUnusable
 from broadcaster_client.failures import Lost, of_library, of_system
@@ -67,6 +69,7 @@ class Opener:
                 close_timeout=CLOSE_SECONDS,
                 max_size=MAX_BYTES,
                 proxy=self._proxy,
+                create_connection=_Closing,
                 **self._tls,
             )
         except websockets.WebSocketException as error:
@@ -91,6 +94,23 @@ class _Connect(connect):
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
+
+
+class _Closing(ClientConnection):
+    """Cuts a connection that is closing, by either side's will, and whose other end does not hang up: the library would
+    wait for that as long as pings are answered, or until one is due."""
+
+    _cut: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.protocol.state is State.CLOSING and self._cut is None:
+            self._cut = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+        super().connection_lost(exc)
 
 
 class _Connected:
