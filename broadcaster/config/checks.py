@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 
 from broadcaster.config.durations import format_duration
-from broadcaster.config.settings import BreakerSettings, HttpProbe, ServiceSettings, Settings
+from broadcaster.config.settings import BreakerSettings, HttpProbe, ServiceSettings, Settings, WordsSettings
 from broadcaster.config.tree import Inspection, Path, Place, closest
 from broadcaster.domain.breaker import BreakerPolicy
 from broadcaster.domain.errors import BreakerError
+from broadcaster.domain.languages import canonical
 from broadcaster.domain.model import Criticality
 
 
@@ -28,10 +29,12 @@ class Checker:
         for name, service in services.items():
             self._check_service(("services", name), name, service, names)
             self._check_breaker(("services", name, "breaker"), service.breaker, self._default_policy(settings))
+            self._check_locales(("services", name, "locales"), service.locales, settings.default_locale)
         for name, feature in settings.features.items():
             path: Path = ("features", name)
             self._check_names((*path, "requires"), feature.requires, names)
             self._check_names((*path, "any_of"), feature.any_of, names)
+            self._check_locales((*path, "locales"), feature.locales, settings.default_locale)
             if not feature.requires and not feature.any_of:
                 self._note(path, "needs nothing, so nothing could ever be told of it", "name services in 'requires'")
         if settings.redis.service:
@@ -60,6 +63,21 @@ class Checker:
             for index, status in enumerate(service.probe.expect_status):
                 if not re.fullmatch(r"[1-5](xx|[0-9]{2})", str(status)):
                     self._note((*where, index), "must be a status such as 200 or a class such as '2xx'")
+
+    def _check_locales(self, path: Path, locales: Mapping[str, WordsSettings], default: str) -> None:
+        written: dict[str, str] = {}
+        for tag, words in locales.items():
+            first = written.setdefault(canonical(tag), tag)
+            if canonical(tag) == canonical(default):
+                self._note(
+                    (*path, tag),
+                    f"{tag} is the default_locale, whose words stand beside 'locales'",
+                    "move them there, or name the language that those are in as default_locale",
+                )
+            elif first != tag:
+                self._note((*path, tag), f"is the same language as {first}", "put the words of both together")
+            elif not words.title and not words.texts:
+                self._note((*path, tag), "says nothing", "give it a title or texts, or leave it out")
 
     def _check_breaker(self, path: Path, breaker: BreakerSettings, otherwise: BreakerPolicy) -> None:
         """What the section, or a service, makes of the open times; what it left as it was is not its mistake."""

@@ -14,9 +14,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from broadcaster.domain import languages
 from broadcaster.domain.admission import Enforcement
 from broadcaster.domain.breaker import LARGEST, BreakerPolicy, SlidingWindowType
 from broadcaster.domain.detection import Policy
+from broadcaster.domain.languages import Language, Words
 from broadcaster.domain.model import Catalogue, Criticality, EventKind, Feature, Service
 from broadcaster.domain.pacing import Pace
 
@@ -39,6 +41,10 @@ Name = Annotated[
 ]
 """What services, features and namespaces are called: it becomes part of keys, labels and messages."""
 
+LanguageTag = Annotated[
+    str,
+    Meta(pattern=f"^{languages.TAG}$", extra={"rule": "a language tag (BCP 47) such as de, pt-BR or zh-Hans"}),
+]
 EventName = Annotated[
     str, Meta(pattern="^(up|down|degraded|recovered)$", extra={"choices": tuple(kind.value for kind in EventKind)})
 ]
@@ -199,6 +205,14 @@ PERCENTAGES = ("failure_rate_threshold", "slow_call_rate_threshold")
 """What a file has in percent, as Resilience4j does, and a policy as a part."""
 
 
+class WordsSettings(Section, frozen=True, kw_only=True):
+    """The words of one language for a service or a feature. What it leaves out is said in the language that it falls
+    back to (``de-AT``, ``de``, then ``default_locale``)."""
+
+    title: str = ""
+    texts: Mapping[EventName, str] = {}
+
+
 class ServiceSettings(Section, frozen=True, kw_only=True):
     """One service. ``timeout`` and ``retries`` default by criticality and from the environment.
 
@@ -209,7 +223,8 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     With ``observers`` above 1 that many workers observe it, and ``quorum`` of them (a majority of those alive in any
     case) must agree. An observation says nothing any more after ``stale_after`` (three intervals and a timeout unless
     given); a critical service of which nothing is known refuses nobody, unless ``fail_open`` is off. ``breaker`` is for
-    applications that call the service.
+    applications that call the service. ``title`` and ``texts`` are in ``default_locale``, ``locales`` has them in
+    further languages.
     """
 
     probe: ProbeSettings
@@ -233,6 +248,7 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
     quorum: Annotated[int, Meta(ge=1, le=100)] = 1
     breaker: BreakerSettings = BreakerSettings()
     texts: Mapping[EventName, str] = {}
+    locales: Mapping[LanguageTag, WordsSettings] = {}
     runbook: str = ""
     owner: str = ""
 
@@ -282,12 +298,14 @@ class ServiceSettings(Section, frozen=True, kw_only=True):
 
 
 class FeatureSettings(Section, frozen=True, kw_only=True):
-    """Something users have: every one of ``requires`` and, if given, one of ``any_of``."""
+    """Something users have: every one of ``requires`` and, if given, one of ``any_of``. ``title`` and ``texts`` are in
+    ``default_locale``, ``locales`` has them in further languages."""
 
     title: str = ""
     requires: tuple[Name, ...] = ()
     any_of: tuple[Name, ...] = ()
     texts: Mapping[EventName, str] = {}
+    locales: Mapping[LanguageTag, WordsSettings] = {}
 
 
 class RedisSettings(Section, frozen=True, kw_only=True):
@@ -387,6 +405,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     services: Annotated[Mapping[Name, ServiceSettings], Meta(min_length=1)]
     features: Mapping[Name, FeatureSettings] = {}
+    default_locale: LanguageTag = languages.ENGLISH
     namespace: Name = "default"
     redis: RedisSettings = RedisSettings()
     feed: FeedSettings = FeedSettings()
@@ -399,14 +418,26 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> str:
-        """A fingerprint of what is watched and how: processes that share a namespace should have the same."""
+        """A fingerprint of what is watched and how: processes that share a namespace should have the same.
+
+        Workers share services with those only that have the same, so what a version adds must not change it for a file
+        that does not use it.
+        """
         services = msgspec.to_builtins(self.services, enc_hook=float)
+        features = {name: msgspec.structs.asdict(each) for name, each in self.features.items()}
         for each in services.values():
             del each["breaker"]  # each application calls in its own way
-        watched = msgspec.json.Encoder(enc_hook=float, order="deterministic").encode(
-            {"services": services, "features": self.features}
-        )
-        return hashlib.blake2b(watched, digest_size=6).hexdigest()
+        for each in (*services.values(), *features.values()):
+            if not each["locales"]:
+                del each["locales"]
+        watched: dict[str, object] = {
+            "services": services,
+            "features": {name: _ordered(each) for name, each in features.items()},
+        }
+        if (default := languages.canonical(self.default_locale)) != languages.ENGLISH:
+            watched["default_locale"] = default
+        encoded = msgspec.json.Encoder(enc_hook=float, order="deterministic").encode(watched)
+        return hashlib.blake2b(encoded, digest_size=6).hexdigest()
 
     def breaker_policy(self, service: str) -> BreakerPolicy:
         """The policy of the service's circuit breakers. Raises KeyError for a service that there is not."""
@@ -423,6 +454,7 @@ class Settings(Section, frozen=True, kw_only=True):
                     title=each.title or name,
                     depends_on=each.depends_on,
                     texts=each.texts,
+                    locales=_words(each.locales),
                     runbook=each.runbook,
                     owner=each.owner,
                 )
@@ -435,8 +467,21 @@ class Settings(Section, frozen=True, kw_only=True):
                     requires=each.requires,
                     any_of=each.any_of,
                     texts=each.texts,
+                    locales=_words(each.locales),
                 )
                 for name, each in self.features.items()
             },
             degradation=self.graceful_degradation is not False,
+            language=Language.of(languages.canonical(self.default_locale)),
         )
+
+
+def _words(locales: Mapping[str, WordsSettings]) -> dict[str, Words]:
+    return {languages.canonical(tag): Words(title=each.title, texts=each.texts) for tag, each in locales.items()}
+
+
+def _ordered(values: Mapping[str, object]) -> msgspec.Raw:
+    """Fields in their order, as a struct has them, and what stands in them in one of its own."""
+    inner = msgspec.json.Encoder(order="deterministic")
+    fields = (b"%s:%s" % (inner.encode(name), inner.encode(value)) for name, value in values.items())
+    return msgspec.Raw(b"{%s}" % b",".join(fields))

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from broadcaster.domain.dependencies import dependencies
+from broadcaster.domain.languages import Language, Words
 
 
 class Status(StrEnum):
@@ -49,7 +50,7 @@ class Outcome(StrEnum):
 
 class Category(StrEnum):
     """Why an observation is not ``ok``, in one word for operators. Users are told ``auth`` and ``misconfigured`` as
-    ``internal``: see ``notices.public_category``.
+    ``internal``: see ``wording.public_category``.
 
     ``dns``: the name does not exist; a resolver that gives no answer is ``unreachable``. ``auth``: the service refuses
     us, and it may be either side that is wrong. ``misconfigured``: somebody else's service works, and what is wrong
@@ -103,9 +104,9 @@ class FeedState(StrEnum):
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """A thing the application stands on, as users and operators are told of it.
 
-    ``title`` and ``texts`` are public: ``texts`` maps an event kind to the sentence a user reads.
-    ``runbook`` and ``owner`` are for operators only. A critical one that does not ``fails_open`` refuses handshakes
-    also while nothing is known of it.
+    ``title`` and ``texts`` are public: ``texts`` maps an event kind to the sentence a user reads; ``locales`` has both
+    in further languages. ``runbook`` and ``owner`` are for operators only. A critical one that does not ``fails_open``
+    refuses handshakes also while nothing is known of it.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     title: str = ""
     depends_on: tuple[str, ...] = ()
     texts: Mapping[str, str] = {}
+    locales: Mapping[str, Words] = {}
     runbook: str = ""
     owner: str = ""
     fails_open: bool = True
@@ -138,18 +140,20 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
     requires: tuple[str, ...] = ()
     any_of: tuple[str, ...] = ()
     texts: Mapping[str, str] = {}
+    locales: Mapping[str, Words] = {}
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The dependency matrix: which services there are and which features stand on them.
 
     With ``degradation`` off (``GRACEFUL_DEGRADATION_ENABLED=false``) optional services are not announced
-    to users; critical ones still gate.
+    to users; critical ones still gate. ``language`` is what it is told in.
     """
 
     services: Mapping[str, Service]
     features: Mapping[str, Feature] = {}
     degradation: bool = True
+    language: Language = Language()
 
     @cached_property
     def depends_on(self) -> Mapping[str, tuple[str, ...]]:
@@ -171,6 +175,21 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             )
             for name, feature in self.features.items()
         }
+
+    @cached_property
+    def languages(self) -> frozenset[str]:
+        """The languages beside the default that there are words in for what users are told of."""
+        told = [each.locales for name, each in self.services.items() if self.is_announced(name)]
+        told += [each.locales for each in self.features.values()]
+        return frozenset(tag for locales in told for tag in locales)
+
+    def language_for(self, asked: str) -> Language:
+        """What a reader of the language ``asked`` is told in; the same for all who are told the same words."""
+        return self.language.toward(asked, self.languages)
+
+    def told_in(self, language: Language) -> Catalogue:
+        """The same matrix, told in this language."""
+        return self if language == self.language else msgspec.structs.replace(self, language=language)
 
     def is_announced(self, service: str) -> bool:
         """Whether users hear of this service at all."""

@@ -35,6 +35,7 @@ DOMAIN_MAY_USE = {
     "itertools",
     "math",
     "msgspec",
+    "re",
     "statistics",
     "typing",
 }

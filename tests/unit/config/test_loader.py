@@ -246,8 +246,8 @@ bogus: 1
             "f.yaml:18:18: features.f.requires[0]: no service is called 'zz' (known: a, b b, c, d)",
             "f.yaml:19:6: features.g: needs nothing, so nothing could ever be told of it (name services in 'requires')",
             "f.yaml:20:18: redis.service: no service is called 'x' (known: a, b b, c, d)",
-            "f.yaml:21:1: bogus: unknown field (known: services, features, namespace, redis, feed, worker, node, "
-            "gate, breaker, startup, graceful_degradation)",
+            "f.yaml:21:1: bogus: unknown field (known: services, features, default_locale, namespace, redis, feed, "
+            "worker, node, gate, breaker, startup, graceful_degradation)",
         ]
 
     @pytest.mark.parametrize(

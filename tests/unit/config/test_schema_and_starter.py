@@ -97,6 +97,17 @@ class TestStarter:
         schema = json_schema()
         assert fits(yaml.safe_load(STARTER), schema, schema)
 
+    def test_its_words_in_another_language_are_right_when_they_are_no_longer_commented_out(self) -> None:
+        """They are the backend's, and the default language is the one that it names."""
+        lines = STARTER.splitlines()
+        begin = next(number for number, line in enumerate(lines) if line.startswith("    # locales:"))
+        end = next(number for number in range(begin, len(lines)) if lines[number].startswith("    runbook:"))
+        lines[begin:end] = [line.replace("# ", "", 1) for line in lines[begin:end]]
+        lines[lines.index("# default_locale: en")] = "default_locale: en"
+        catalogue = parse_settings("\n".join(lines), "starter.yaml", {}).catalogue()
+        assert catalogue.languages == {"de"}
+        assert catalogue.services["backend"].locales["de"].title == "Chat-Server"
+
 
 class TestSchema:
     @pytest.mark.parametrize(
@@ -117,6 +128,10 @@ class TestSchema:
             ("services: {a: {probe: {kind: tcp, host: h, port: 80}, interval: soon}}", False),
             ("services: {a: {probe: {kind: tcp, host: h, port: 80}, interval: 0}}", False),
             ("services: {a: {probe: {kind: tcp, host: h, port: 80}, texts: {gone: x}}}", False),
+            ("services: {a: {probe: {kind: tcp, host: h, port: 80}, locales: {de-AT: {texts: {down: x}}}}}", True),
+            ("{services: {a: {probe: {kind: tcp, host: h, port: 80}}}, default_locale: zh-Hans}", True),
+            ("services: {a: {probe: {kind: tcp, host: h, port: 80}, locales: {de_AT: {title: x}}}}", False),
+            ("services: {a: {probe: {kind: tcp, host: h, port: 80}, locales: {de: {owner: x}}}}", False),
             ("services: {a: {probe: {kind: tcp, port: 80}}}", False),
             ("services: {a: {probe: {kind: telnet, host: h, port: 80}}}", False),
             ("services: {a: {probe: {kind: tcp, host: h, port: 80}, criticality: vital}}", False),
