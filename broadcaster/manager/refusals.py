@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from broadcaster.domain.admission import Admission
+from broadcaster.domain.languages import ENGLISH
 from broadcaster.domain.model import Catalogue, Snapshot
 from broadcaster.domain.reconnects import after_rejection
 from broadcaster.protocol import codec, notices
@@ -38,6 +39,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             "title": "Service Unavailable",
             "status": 503,
             "detail": message.text,
+            "lang": message.lang or ENGLISH,
             "services": msgspec.to_builtins(message.services),
             "features": msgspec.to_builtins(message.features),
             "retry_after_ms": message.retry_after_ms,

@@ -4,7 +4,8 @@ Rules of change (source: msgspec's schema-evolution guide): a new field has a de
 message that breaks old readers raises ``v``. Clients ignore fields and message types that they do not know.
 
 What users get is public: titles, texts, states and times; no host, no error text, no latency (invariant 8). Operators
-get ``internal`` beside it. Times are RFC 3339 in UTC, durations are milliseconds.
+get ``internal`` beside it. Times are RFC 3339 in UTC, durations are milliseconds. Beside every ``text`` that is not
+empty stands its ``lang``, the language that it is in (a tag of BCP 47); where that is absent, it is English.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import msgspec
 
 from broadcaster.domain.features import FeatureStatus
 from broadcaster.domain.model import Category, Criticality, EventKind, FeedState, PlanKind, Position, Status
+
+Lang = str | msgspec.UnsetType
 
 VERSION = 1
 SUBPROTOCOL = "availability.v1"
@@ -79,6 +82,7 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     status: FeatureStatus
     text: str = ""
+    lang: Lang = msgspec.UNSET
     because: tuple[str, ...] = ()
 
 
@@ -97,6 +101,7 @@ class View(Message, frozen=True, kw_only=True):
     services: tuple[ServiceView, ...] = ()
     features: tuple[FeatureView, ...] = ()
     text: str = ""
+    lang: Lang = msgspec.UNSET
 
 
 class Welcome(View, frozen=True, kw_only=True, tag="welcome"):
@@ -127,6 +132,7 @@ class Notice(Message, frozen=True, kw_only=True, tag="notice"):
     service: ServiceView
     features: tuple[FeatureView, ...] = ()
     text: str = ""
+    lang: Lang = msgspec.UNSET
     local: bool = False
     incident: str = ""
     quiet: bool = False
@@ -140,6 +146,7 @@ class PlanNotice(Message, frozen=True, kw_only=True, tag="planned"):
     at: datetime
     service: ServiceView
     text: str = ""
+    lang: Lang = msgspec.UNSET
     quiet: bool = False
 
 
@@ -149,6 +156,7 @@ class FeedNotice(Message, frozen=True, kw_only=True, tag="feed"):
     at: datetime
     feed: FeedState
     text: str = ""
+    lang: Lang = msgspec.UNSET
 
 
 class Rejected(Message, frozen=True, kw_only=True, tag="rejected"):
@@ -160,6 +168,7 @@ class Rejected(Message, frozen=True, kw_only=True, tag="rejected"):
     services: tuple[ServiceView, ...]
     features: tuple[FeatureView, ...] = ()
     text: str = ""
+    lang: Lang = msgspec.UNSET
     retry_after_ms: int = 0
 
 
@@ -169,6 +178,7 @@ class Goodbye(Message, frozen=True, kw_only=True, tag="goodbye"):
 
     at: datetime
     text: str = ""
+    lang: Lang = msgspec.UNSET
     retry_after_ms: int = 0
 
 

@@ -19,7 +19,7 @@ from broadcaster.domain.model import (
     Snapshot,
     Status,
 )
-from broadcaster.protocol import codec, notices
+from broadcaster.protocol import codec, notices, wording
 from broadcaster.protocol.closing import MAX_REASON_BYTES
 from broadcaster.protocol.messages import Rejected, SnapshotMessage, Welcome, timestamp
 
@@ -181,7 +181,7 @@ def test_nobody_is_told_of_refused_credentials(category: Category, status: str) 
     if status == "down":
         messages.append(notices.rejected(CATALOGUE, admit(CATALOGUE, told), told, NOW, 1000))
     public = Category.INTERNAL if category in (Category.AUTH, Category.MISCONFIGURED) else category
-    assert notices.public_category(category) is public
+    assert wording.public_category(category) is public
     for message in messages:
         text = codec.encode(message).decode()
         assert f'"category":"{public.value}"' in text
@@ -367,7 +367,7 @@ def test_a_cause_that_is_not_announced_is_named_nowhere() -> None:
     assert admission.causes == ("vault",)
     said = [
         notices.rejected(catalogue, admission, down, NOW, 5000).text,
-        notices.blocked(catalogue, admission, down, NOW),
+        notices.blocked(catalogue, admission, down, NOW).text,
         notices.closing_reason(catalogue, admission, down, NOW),
         notices.notice(catalogue, Snapshot(), down, EventKind.DOWN, "auth", NOW).text,
     ]
