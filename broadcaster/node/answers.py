@@ -12,12 +12,12 @@ import structlog
 
 from broadcaster.config.settings import NodeSettings
 from broadcaster.domain.admission import admit
-from broadcaster.domain.model import Position, Snapshot
+from broadcaster.domain.languages import Language
+from broadcaster.domain.model import Catalogue, Position, Snapshot
 from broadcaster.domain.reconnects import after_goodbye
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.manager.refusals import refusal
 from broadcaster.node.frames import text_frame
-from broadcaster.protocol import closing
 from broadcaster.protocol.closing import Closing
 from broadcaster.protocol.messages import Message
 
@@ -28,31 +28,38 @@ VARIANTS = 32
 
 
 class Rejections:
-    """For those whom admission refuses; encoded anew when the picture changes, and after ``outdate``."""
+    """For those whom admission refuses; encoded anew when the picture changes, and after ``outdate``. They are told of
+    everything, each in the language that they asked for."""
 
-    __slots__ = ("_clock", "_closing", "_frames", "_logged", "_manager", "_settings", "_snapshot")
+    __slots__ = ("_clock", "_logged", "_manager", "_prepared", "_settings", "_snapshot")
 
     def __init__(self, manager: ServiceAvailabilityManager, settings: NodeSettings, clock: Callable[[], float]) -> None:
         self._manager = manager
         self._settings = settings
         self._clock = clock
         self._snapshot: Snapshot | None = None
-        self._frames: list[bytes] = []
-        self._closing = closing.UNAVAILABLE
+        self._prepared: dict[Language, tuple[list[bytes], Closing]] = {}
         self._logged: tuple[tuple[str, ...], Position] | None = None
 
     def outdate(self) -> None:
         self._snapshot = None
 
-    def draw(self) -> tuple[bytes, Closing]:
-        """A rejection, and what the connection closes with after it."""
+    def draw(self, locale: str) -> tuple[bytes, Closing]:
+        """A rejection for a reader of this language ('': whatever), and what the connection closes with after it."""
         if self._snapshot is not self._manager.snapshot:
-            self._prepare()
-        return random.choice(self._frames), self._closing  # noqa: S311
+            self._snapshot = self._manager.snapshot
+            self._prepared = {}
+        catalogue = self._manager.catalogue
+        language = catalogue.language_for(locale) if locale else catalogue.language
+        prepared = self._prepared.get(language)
+        if prepared is None:
+            prepared = self._prepared[language] = self._prepare(catalogue.told_in(language))
+        frames, why = prepared
+        return random.choice(frames), why  # noqa: S311
 
-    def _prepare(self) -> None:
+    def _prepare(self, catalogue: Catalogue) -> tuple[list[bytes], Closing]:
         manager, settings, now = self._manager, self._settings, self._clock()
-        snapshot, catalogue = manager.snapshot, manager.catalogue
+        snapshot = manager.snapshot
         admission = admit(catalogue, snapshot)
         if self._logged != (admission.blocking, manager.position):
             log.warning("handshakes_rejected", blocking=admission.blocking, causes=admission.causes)
@@ -69,9 +76,7 @@ class Rejections:
             )
             for chance in _chances()
         ]
-        self._frames = [text_frame(each.message) for each in refusals]
-        self._closing = refusals[0].closing
-        self._snapshot = snapshot
+        return [text_frame(each.message) for each in refusals], refusals[0].closing
 
 
 class Farewells:

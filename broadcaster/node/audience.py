@@ -1,7 +1,8 @@
 """Connections that are told the same, and the frames that are encoded once for all of them.
 
-Most are users who are told everything that users may know; operators, and those who asked for a part, are audiences
-of their own. What differs is how much of the catalogue an audience is told (``Scope``), never who is in it.
+Most are users who are told everything that users may know; operators, those who asked for a part, and those who read
+another language, are audiences of their own. What differs is how much of the catalogue an audience is told, and in
+which language (``Scope``), never who is in it.
 """
 
 from __future__ import annotations
@@ -88,7 +89,10 @@ class Audience:
             message = notices.waiting(
                 *self._truth(),
                 blocked=notices.blocked(
-                    manager.catalogue, admit(manager.catalogue, manager.snapshot), manager.snapshot, self._clock()
+                    manager.catalogue.told_in(self.catalogue.language),
+                    admit(manager.catalogue, manager.snapshot),
+                    manager.snapshot,
+                    self._clock(),
                 ),
                 internal=self.scope.internal,
             )
@@ -143,14 +147,16 @@ class Audiences:
     def enter(self, scope: Scope) -> Audience:
         """The audience of one more connection, to be given back to ``leave``.
 
-        Where there are too many, it is the whole of what was asked for a part of: somebody who asks for ever other
-        parts makes every piece of news dearer, but only so far.
+        Where there are too many, it is the whole of what was asked for a part of, in the same language: somebody who
+        asks for ever other parts makes every piece of news dearer, but only so far. Languages are as many as the
+        settings have.
         """
+        asked, scope = scope, scope.settled(self._manager.catalogue)
         if len(self._others) >= self._most and not scope.is_whole and scope not in self._others:
             if not self._is_full_logged:
                 log.warning("audiences_full", audiences=len(self), most=self._most)
                 self._is_full_logged = True
-            scope = scope.whole
+            scope = asked.whole.settled(self._manager.catalogue)
         if scope is EVERYTHING or scope == EVERYTHING:
             audience = self.everybody
         else:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from websockets.utils import accept_key
 
+from broadcaster.domain import languages
 from broadcaster.domain.scope import Scope
 from broadcaster.manager.operators import is_operator
 from broadcaster.protocol.messages import SUBPROTOCOL
@@ -90,9 +91,11 @@ def answer(
 
 
 def asked(query: str, authorization: bytes, operator_token: str) -> Scope | Refusal:
-    """What the query of a handshake asks to be told: ``services=a,b``, ``features=c``, ``audience=operators``.
+    """What the query of a handshake asks to be told: ``services=a,b``, ``features=c``, ``audience=operators``,
+    ``locale=de``.
 
-    Without any of these it is everything that users may know. Other parameters are somebody else's, and ignored.
+    Without any of these it is everything that users may know. Other parameters are somebody else's, and ignored. So is
+    a locale that is no language tag: like one that there are no words in, it is no reason to tell somebody nothing.
     """
     said = parse_qs(query)
     audience = said.get("audience", ["users"])
@@ -101,7 +104,12 @@ def asked(query: str, authorization: bytes, operator_token: str) -> Scope | Refu
     internal = audience == ["operators"]
     if internal and not is_operator(authorization.decode("latin-1"), operator_token):
         return NO_OPERATOR
-    return Scope(internal=internal, services=_names(said.get("services")), features=_names(said.get("features")))
+    return Scope(
+        internal=internal,
+        services=_names(said.get("services")),
+        features=_names(said.get("features")),
+        locale=languages.read(said["locale"][-1]) if "locale" in said else "",
+    )
 
 
 def is_allowed(origin: bytes, host: bytes, allowed: tuple[str, ...]) -> bool:

@@ -77,6 +77,8 @@ class Hub:
             set() for _ in range(max(1, round(settings.ping_interval / TICK_SECONDS)))
         ]
         self._next_bucket = 0
+        self._catalogue = manager.catalogue
+        self._asked: dict[Connection, Scope] = {}  # for a language; which ones there are words in may change
         self._waiting: dict[Connection, None] = {}  # for what they need, in the order of their coming
         self._owed: set[Connection] = set()  # let in while they did not read: their welcome is to come
         self._is_letting_in = False
@@ -119,7 +121,7 @@ class Hub:
             verdict = self._judge(transport)
             if verdict is Verdict.REJECT and self._settings.admission is AdmissionMode.REJECT:
                 self._counts.messages["rejected"] += 1
-                refused = self._rejections.draw()
+                refused = self._rejections.draw(scope.locale)
         if refused is None or verdict is not None:
             self._counts.handshakes[verdict.value if verdict else "observer"] += 1
         # Whoever is turned away hears no news, and takes no view from anybody.
@@ -128,6 +130,8 @@ class Hub:
         if self._settings.write_limit_bytes != ASYNCIO_HIGH_WATER:
             transport.set_write_buffer_limits(high=self._settings.write_limit_bytes)
         transport.set_protocol(connection)
+        if scope.locale and refused is None:
+            self._asked[connection] = scope
         if refused is not None:
             self._turn_away(connection, upgrade + refused[0], refused[1])
         elif verdict is Verdict.REJECT:
@@ -198,6 +202,9 @@ class Hub:
     # What they are told.
 
     def _on_change(self, change: Change) -> None:
+        if self._catalogue is not self._manager.catalogue:
+            self._catalogue = self._manager.catalogue
+            self._resettle()
         if isinstance(change, FeedChanged):
             self._tell_everybody(notices.feed_notice(change.state, self._clock()))
         else:
@@ -218,6 +225,17 @@ class Hub:
     def _tell(self, audience: Audience, message: Message, frame: bytes) -> None:
         audience.circle.send(frame)
         self._counts.messages[message.__struct_config__.tag or ""] += len(audience.circle)  # type: ignore[index]
+
+    def _resettle(self) -> None:
+        """There are words in other languages now: whoever asked for one may be told in it from the next news on, which
+        is how things stand."""
+        for connection, scope in self._asked.items():
+            before, after = connection.audience, self._audiences.enter(scope)
+            if after is not before:
+                connection.audience = after
+                if before.circle.remove(connection):
+                    after.circle.add(connection)
+            self._audiences.leave(before)
 
     # Slow ones.
 
@@ -253,6 +271,7 @@ class Hub:
         """Its transport is gone."""
         self._open -= 1
         self._audiences.leave(connection.audience)
+        self._asked.pop(connection, None)
         self._closing.pop(connection, None)
         self._crowd.leave(connection.address)
         if self.is_draining and not self._closing:

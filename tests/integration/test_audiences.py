@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import websockets
-import yaml
 from msgspec import UNSET
 
 from broadcaster.domain.detection import Decision
@@ -39,7 +38,7 @@ from tests.support.commits import Flipper
 from tests.support.metrics import scrape
 from tests.support.ports import LOOPBACK
 from tests.support.raw import frames, upgrade
-from tests.support.stack import DEADLINE, Stack, run_stack, until
+from tests.support.stack import DEADLINE, Stack, run_stack
 
 TOKEN = "token-of-operators"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -84,21 +83,6 @@ async def until_audiences(stack: Stack, number: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def edit(stack: Stack, change: Callable[[dict[str, Any]], object]) -> None:
-    """Changes the file in one step, and waits until worker and node follow it."""
-    programs = [*([stack.worker] if stack.worker else []), *stack.nodes]
-    before = [each.log.count("settings_reloaded") for each in programs]
-    described = yaml.safe_load(stack.config.read_text())
-    change(described)
-    new = stack.config.with_suffix(".new")
-    new.write_text(yaml.safe_dump(described, sort_keys=False))
-    new.replace(stack.config)
-    await until(
-        lambda: all(each.log.count("settings_reloaded") > was for each, was in zip(programs, before, strict=True)),
-        "the file is followed",
-    )
-
-
 @asynccontextmanager
 async def raw_client(stack: Stack, target: str) -> AsyncIterator[socket.socket]:
     """A client that has sent its handshake, has little room, and does nothing by itself."""
@@ -134,7 +118,7 @@ async def test_users_never_see_what_operators_see(tmp_path: Path) -> None:
             for name, each in described["services"].items():
                 each |= {"owner": f"team-{name}", "runbook": f"https://wiki.example/{name}"}
 
-        await edit(stack, describe)
+        await stack.edit(describe)
         operator = await exits.enter_async_context(
             connect(f"{node.ws_url}?audience=operators", additional_headers=AUTHORIZED)
         )
@@ -198,7 +182,7 @@ async def test_what_a_probe_wrote_is_for_operators(tmp_path: Path) -> None:
     async with AsyncExitStack() as exits:
         stack = await exits.enter_async_context(run_stack(tmp_path, worker=False, changes=settings()))
         store = await exits.enter_async_context(RedisStore.connect(stack.redis.url, timeout=DEADLINE))
-        await edit(stack, lambda described: described["services"]["auth"].update(stale_after="1h"))
+        await stack.edit(lambda described: described["services"]["auth"].update(stale_after="1h"))
         url = stack.nodes[0].status_url
         flipper = Flipper(store, "analytics")
         await flipper.seed()
@@ -374,7 +358,7 @@ async def test_a_cause_that_was_not_asked_for_stands_in_no_message(tmp_path: Pat
     """A service whose failure is explained by another's is told as if it had failed on its own, and not quietly."""
     async with AsyncExitStack() as exits:
         stack = await exits.enter_async_context(run_stack(tmp_path, services=("auth", "backend", "analytics")))
-        await edit(stack, lambda described: described["services"]["backend"].update(depends_on=["auth"]))
+        await stack.edit(lambda described: described["services"]["backend"].update(depends_on=["auth"]))
         url = stack.nodes[0].ws_url
         everybody = await exits.enter_async_context(connect(url))
         part = await exits.enter_async_context(connect(f"{url}?services=backend"))
@@ -560,7 +544,7 @@ async def test_a_service_that_is_taken_out_of_the_file_is_taken_out_of_every_par
         def remove(described: dict[str, Any]) -> None:
             del described["services"]["analytics"], described["features"]["analytics"]
 
-        await edit(stack, remove)
+        await stack.edit(remove)
         for client, expected in zip(clients, ({"auth"}, {"auth"}, set(), {"auth"}), strict=True):
             await client.until(lambda client=client, expected=expected: set(client.truth()) == expected)  # type: ignore[misc]
             snapshot = client.messages[-1]
@@ -581,7 +565,7 @@ async def test_a_service_that_comes_under_a_feature_comes_into_its_part(tmp_path
         stack = await exits.enter_async_context(run_stack(tmp_path, services=("auth", "analytics")))
         client = await exits.enter_async_context(connect(f"{stack.nodes[0].ws_url}?features=chat"))
         assert names(client) == (["auth"], ["chat"])
-        await edit(stack, lambda described: described["services"]["auth"].update(depends_on=["analytics"]))
+        await stack.edit(lambda described: described["services"]["auth"].update(depends_on=["analytics"]))
         await client.until(lambda: client.truth() == {"auth": "up", "analytics": "up"})
         await stack.services["analytics"].kill()
         await client.until_notices("analytics", 1)

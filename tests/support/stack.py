@@ -136,6 +136,20 @@ class Stack:
                 raise TimeoutError(f"expected feed {state}, node {node} says {found}\n{self.logs()}")
             await asyncio.sleep(0.02)
 
+    async def edit(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Changes the file in one step, and waits until worker and nodes follow it."""
+        programs = [*([self.worker] if self.worker else []), *self.nodes]
+        before = [each.log.count("settings_reloaded") for each in programs]
+        described = yaml.safe_load(self.config.read_text())
+        change(described)
+        new = self.config.with_suffix(".new")
+        new.write_text(yaml.safe_dump(described, sort_keys=False, allow_unicode=True))
+        new.replace(self.config)
+        await until(
+            lambda: all(each.log.count("settings_reloaded") > was for each, was in zip(programs, before, strict=True)),
+            "the file is followed",
+        )
+
     def logs(self) -> str:
         """What worker and nodes have written, for the report of a failure."""
         running = [*([self.worker] if self.worker else []), *self.nodes]

@@ -80,6 +80,28 @@ def test_without_a_name_it_is_everything(query: str) -> None:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
+        ("locale=de", "de"),
+        ("locale=DE-at", "de-AT"),
+        ("locale=fr&locale=de", "de"),
+        ("services=auth&locale=de", "de"),
+        ("locale=", ""),
+        ("locale=de_AT", ""),
+        ("locale=%00%ff", ""),
+        ("locale=de%0A", ""),
+        ("locale=" + "de-" * 3000, ""),
+        ("Locale=de&lang=de", ""),
+    ],
+)
+def test_a_locale_is_a_wish_and_never_a_reason_to_refuse(query: str, expected: str) -> None:
+    """Tags are read in whatever case; what is none is like one that there are no words in."""
+    found = asked(query, b"", TOKEN)
+    assert isinstance(found, Scope)
+    assert found.locale == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
         (OPERATORS, Scope(internal=True)),
         ("audience=operators&services=auth", Scope(internal=True, services=frozenset({"auth"}))),
         ("features=chat&audience=%6Fperators", Scope(internal=True, features=frozenset({"chat"}))),
