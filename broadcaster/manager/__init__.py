@@ -5,7 +5,7 @@ from broadcaster.domain.breaker import BreakerPolicy, BreakerState
 from broadcaster.domain.errors import CallNotPermitted, DependenciesUnmet, QueueFull
 from broadcaster.domain.freshness import Freshness
 from broadcaster.domain.model import EventKind, FeedState, Status
-from broadcaster.manager.attachments import asks_for_notices
+from broadcaster.manager.attachments import asked_locale, asks_for_notices
 from broadcaster.manager.changes import (
     Change,
     ChangeStream,
@@ -38,5 +38,6 @@ __all__ = [
     "SnapshotReplaced",
     "Status",
     "Verdict",
+    "asked_locale",
     "asks_for_notices",
 ]

@@ -11,6 +11,9 @@ from urllib.parse import parse_qs
 
 import structlog
 
+from broadcaster.domain import languages
+from broadcaster.domain.languages import Language
+from broadcaster.domain.model import Catalogue
 from broadcaster.protocol import codec
 from broadcaster.protocol.messages import SUBPROTOCOL, Message
 
@@ -21,6 +24,9 @@ MOST_PENDING = 32
 
 Format = Callable[[Message], str | None]
 """A message in an application's own words; None for one that it does not pass on."""
+
+Wording = tuple[Format, str]
+"""How a socket is told: the format, and the language that it asked for."""
 
 
 class StarletteSocket(Protocol):
@@ -34,6 +40,9 @@ class PlainSocket(Protocol):
 
     async def send(self, message: str) -> None: ...
 
+
+Telling = Callable[[Catalogue], Message | None]
+"""A message to whoever is told this catalogue; None where there is none."""
 
 Socket = StarletteSocket | PlainSocket | Callable[[str], Awaitable[None]]
 
@@ -49,10 +58,16 @@ def asks_for_notices(subprotocols: Iterable[str] = (), query: str = "") -> bool:
     return SUBPROTOCOL in subprotocols or parse_qs(query).get("notices", ["0"])[-1] in ("1", "true", "yes")
 
 
+def asked_locale(query: str) -> str:
+    """The language that a client asks for by ``locale=`` in the query, in its canonical form; '' for none, and for what
+    is no language tag."""
+    return languages.read(parse_qs(query).get("locale", [""])[-1])
+
+
 class Attachment:
     """One socket that is told. ``async with`` it for as long as the socket lives; its end never raises."""
 
-    def __init__(self, attachments: Attachments, socket: Socket, wording: Format, greeting: str | None) -> None:
+    def __init__(self, attachments: Attachments, socket: Socket, wording: Wording, greeting: str | None) -> None:
         self._attachments = attachments
         self._send = _sender(socket)
         self.wording = wording
@@ -108,51 +123,79 @@ class Attachment:
 
 
 class Attachments:
-    """All sockets that are told. ``snapshot`` and ``welcome`` give how things stand."""
+    """All sockets that are told. ``snapshot`` and ``welcome`` give how things stand, ``catalogue`` what there is to
+    tell of."""
 
-    def __init__(self, snapshot: Callable[[], Message], welcome: Callable[[], Message]) -> None:
+    def __init__(self, catalogue: Callable[[], Catalogue], snapshot: Telling, welcome: Telling) -> None:
+        self._catalogue = catalogue
         self._snapshot = snapshot
         self._welcome = welcome
-        self._by_format: dict[Format, set[Attachment]] = {}
+        self._by_wording: dict[Wording, set[Attachment]] = {}
 
     def __repr__(self) -> str:
-        return f"Attachments({len(self)} in {len(self._by_format)} formats)"
+        return f"Attachments({len(self)} in {len(self._by_wording)} wordings)"
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_format.values()))
+        return sum(map(len, self._by_wording.values()))
 
-    def attach(self, socket: Socket, wording: Format, *, greet: bool) -> Attachment:
-        return Attachment(self, socket, wording, self._worded(wording, self._welcome()) if greet else None)
+    def attach(self, socket: Socket, format: Format, *, greet: bool, locale: str) -> Attachment:  # noqa: A002
+        wording = format, languages.read(locale)
+        return Attachment(
+            self, socket, wording, _Telling(self._catalogue(), self._welcome).text(wording) if greet else None
+        )
 
     def add(self, attachment: Attachment) -> None:
-        self._by_format.setdefault(attachment.wording, set()).add(attachment)
+        self._by_wording.setdefault(attachment.wording, set()).add(attachment)
 
     def remove(self, attachment: Attachment) -> None:
         """Tells it nothing more; a second time does nothing."""
-        together = self._by_format.get(attachment.wording)
+        together = self._by_wording.get(attachment.wording)
         if together is not None:
             together.discard(attachment)
             if not together:
-                del self._by_format[attachment.wording]
+                del self._by_wording[attachment.wording]
 
-    def tell(self, message: Message) -> None:
-        """Tells everybody, worded once for each format."""
-        for wording, together in self._by_format.items():
-            text = self._worded(wording, message)
+    def tell(self, message: Telling) -> None:
+        """Tells everybody, worded once for each format and language that there are words in."""
+        telling = _Telling(self._catalogue(), message)
+        for wording, together in self._by_wording.items():
+            text = telling.text(wording)
             if text is not None:
                 for attachment in together:
                     attachment.take(text)
 
-    def snapshot(self, wording: Format) -> str | None:
-        return self._worded(wording, self._snapshot())
+    def snapshot(self, wording: Wording) -> str | None:
+        return _Telling(self._catalogue(), self._snapshot).text(wording)
 
-    @staticmethod
-    def _worded(wording: Format, message: Message) -> str | None:
-        try:
-            return wording(message)
-        except Exception:
-            log.exception("format_failed", message=type(message).__name__)
+
+class _Telling:
+    """One thing to tell: a message for each language, and a text for each format of it, made when they are needed."""
+
+    def __init__(self, catalogue: Catalogue, message: Telling) -> None:
+        self._catalogue = catalogue
+        self._message = message
+        self._messages: dict[Language, Message | None] = {}
+        self._texts: dict[tuple[Format, Language], str | None] = {}
+
+    def text(self, wording: Wording) -> str | None:
+        to_text, locale = wording
+        language = self._catalogue.language_for(locale)
+        if language not in self._messages:
+            self._messages[language] = self._message(self._catalogue.told_in(language))
+        message = self._messages[language]
+        if message is None:
             return None
+        if (to_text, language) not in self._texts:
+            self._texts[to_text, language] = _worded(to_text, message)
+        return self._texts[to_text, language]
+
+
+def _worded(to_text: Format, message: Message) -> str | None:
+    try:
+        return to_text(message)
+    except Exception:
+        log.exception("format_failed", message=type(message).__name__)
+        return None
 
 
 def _sender(socket: Socket) -> Callable[[str], Awaitable[None]]:

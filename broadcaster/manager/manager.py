@@ -22,6 +22,7 @@ import structlog
 
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import DEFAULT_REDIS_URL, Settings
+from broadcaster.domain import languages
 from broadcaster.domain.admission import Admission, admit, without
 from broadcaster.domain.breaker import BreakerPolicy
 from broadcaster.domain.features import FeatureState, feature_states
@@ -140,8 +141,9 @@ class ServiceAvailabilityManager:
         self._configured: set[str] = set()  # whose breakers have the policy of the settings
         self._listeners.add(self._announce)
         self._attachments = Attachments(
-            lambda: notices.snapshot_message(self._catalogue, self._picture.snapshot, self.feed_state, self._clock()),
-            lambda: notices.welcome(self._catalogue, self._picture.snapshot, self.feed_state, self._clock()),
+            lambda: self._catalogue,
+            lambda told: notices.snapshot_message(told, self._picture.snapshot, self.feed_state, self._clock()),
+            lambda told: notices.welcome(told, self._picture.snapshot, self.feed_state, self._clock()),
         )
         self._listeners.add(self._tell_attached)
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:4]}"
@@ -296,28 +298,24 @@ class ServiceAvailabilityManager:
         self.expect_all(requires)
         return self._gate.judge(tuple(requires), user)
 
-    def refuse(self, admission: Admission) -> Refusal:
-        """What one is told now who is not admitted, with a time to come back that is its own. For a rejection only."""
-        return refusal(
-            self._catalogue,
-            admission,
-            self._picture.snapshot,
-            self._clock(),
-            chance=random.random(),  # noqa: S311
-            least=self._retry_after[0],
-            most=self._retry_after[1],
-        )
+    def refuse(self, admission: Admission, *, locale: str = "") -> Refusal:
+        """What one is told now who is not admitted, with a time to come back that is its own. For a rejection only.
+        ``locale`` is the language that was asked for (BCP 47); what is no tag asks for none."""
+        return self._refuse(admission, self._picture.snapshot, locale)
 
-    def refuse_without(self, *services: str) -> Refusal:
+    def refuse_without(self, *services: str, locale: str = "") -> Refusal:
         """What one is told now who cannot be served because calls of ``services`` failed here, in the seconds in which
         that is announced of none of them yet. Raises ValueError for a service that is not in the settings, or none."""
         self.expect(*services)
         if not services:
             raise ValueError("nothing is missing: name the services whose calls failed")
         seen = without(self._picture.snapshot, services, self._clock())
+        return self._refuse(admit(self._catalogue, seen, services), seen, locale)
+
+    def _refuse(self, admission: Admission, seen: Snapshot, locale: str) -> Refusal:
         return refusal(
-            self._catalogue,
-            admit(self._catalogue, seen, services),
+            self._catalogue.told_in(self._catalogue.language_for(languages.read(locale))),
+            admission,
             seen,
             self._clock(),
             chance=random.random(),  # noqa: S311
@@ -437,21 +435,26 @@ class ServiceAvailabilityManager:
             ):
                 breaker.announce(self.status(service))
 
-    def attach(self, socket: Socket, format: Format = plain, *, greet: bool = True) -> Attachment:  # noqa: A002
+    def attach(
+        self,
+        socket: Socket,
+        format: Format = plain,  # noqa: A002
+        *,
+        greet: bool = True,
+        locale: str = "",
+    ) -> Attachment:
         """Tells a socket of the application's own what changes, for as long as it is entered (``async with``).
 
         ``socket`` has ``send_text`` (Starlette, FastAPI) or ``send`` (websockets), or is a coroutine function of a
-        text. ``format`` makes the text of a message, once for all sockets that share it; None leaves a message out.
-        With ``greet`` the first is how things stand. Nobody waits for a slow socket: it is told how things stand when
-        it reads again. Only attach clients that asked: see ``asks_for_notices``.
+        text. ``format`` makes the text of a message, once for all sockets that share it and a language; None leaves a
+        message out. With ``greet`` the first is how things stand. ``locale`` is the language that the client reads (BCP
+        47): see ``asked_locale``; what is no tag asks for none. Nobody waits for a slow socket: it is told how things
+        stand when it reads again. Only attach clients that asked: see ``asks_for_notices``.
         """
-        return self._attachments.attach(socket, format, greet=greet)
+        return self._attachments.attach(socket, format, greet=greet, locale=locale)
 
     def _tell_attached(self, change: Change) -> None:
-        if len(self._attachments):
-            told = telling.message(self._catalogue, change, self.feed_state, self._clock())
-            if told is not None:
-                self._attachments.tell(told)
+        self._attachments.tell(lambda told: telling.message(told, change, self.feed_state, self._clock()))
 
     def changes(self) -> ChangeStream:
         """The changes from this call on, for one consumer: ``async for change in manager.changes()``.

@@ -26,7 +26,7 @@ from broadcaster.integrations.asgi import ServiceGate, health_routes
 from broadcaster.integrations.asgi.gate import STATE
 from broadcaster.protocol import codec
 from broadcaster.protocol.messages import Rejected
-from tests.support.managers import World, running_world, until
+from tests.support.managers import World, in_german, running_world, until
 from tests.support.ports import LOOPBACK
 
 PATHS: Mapping[str, Sequence[str] | None] = {"/ws": None, "/ws/open": (), "/ws/cache": ("redis",), "/orders": ("auth",)}
@@ -119,6 +119,24 @@ async def test_a_socket_that_cannot_be_served_is_told_why(application: Applicati
         assert (code, reason) == (1011, "auth is unavailable; please retry in a few seconds")
     await application.become("auth", Status.UP)
     assert (await told(application.ws_url + "/ws"))[0] == ["accept"]
+
+
+async def test_the_query_says_in_which_language(world: World, application: Application) -> None:
+    """Over WebSocket and over HTTP; a query of somebody else's makes no difference."""
+    world.manager.use(in_german("auth"))
+    await application.become("auth", Status.DOWN)
+    for query, text in (
+        ("?locale=de-AT", "Niemand kann sich anmelden."),
+        ("?locale=%ff&x=1", "auth is unavailable, and we cannot connect you without it."),
+    ):
+        [message], code, _ = await told(f"{application.ws_url}/ws{query}")
+        rejected = codec.decode_message(message)
+        assert isinstance(rejected, Rejected)
+        assert rejected.text.startswith(text)
+        assert code == 1011
+        problem = (await application.get(f"/orders/1{query}")).json()
+        assert problem["detail"].startswith(text)
+        assert problem["lang"] == rejected.lang == ("de" if "de" in query else "en")
 
 
 async def test_a_path_is_judged_by_what_it_needs(application: Application) -> None:

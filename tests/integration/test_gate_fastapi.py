@@ -25,7 +25,7 @@ from broadcaster.store.base import Reading
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.redis import RedisStore
 from tests.support.applications import Served, serving
-from tests.support.managers import SETTINGS, World, running_world, until
+from tests.support.managers import SETTINGS, World, in_german, running_world, until
 from tests.support.ports import LOOPBACK, free_port
 
 
@@ -137,6 +137,19 @@ async def test_a_socket_that_cannot_be_served_is_told_why(world: World, offered:
         assert isinstance(rejected, Rejected)
         assert [each.name for each in rejected.services] == ["auth"]
         assert (code, reason) == (1011, "auth is unavailable; please retry in a few seconds")
+
+
+async def test_the_query_says_in_which_language(world: World) -> None:
+    """Of a route, and of a socket."""
+    world.manager.use(in_german("auth"))
+    async with application(world) as served:
+        await become(world, "auth", Status.DOWN)
+        [message], _, _ = await served.told("/ws?locale=de-AT")
+        rejected = codec.decode_message(message)
+        assert isinstance(rejected, Rejected)
+        assert (rejected.text, rejected.lang) == ("Niemand kann sich anmelden.", "de")
+        problem = (await served.get("/orders/7?locale=de")).json()
+        assert (problem["detail"], problem["lang"]) == (rejected.text, "de")
 
 
 async def test_a_socket_that_was_accepted_already_is_told_why(world: World) -> None:

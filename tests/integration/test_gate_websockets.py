@@ -22,7 +22,7 @@ from broadcaster.integrations.websockets import WebSocketGate, select_subprotoco
 from broadcaster.protocol import codec
 from broadcaster.protocol.messages import Rejected
 from tests.support.applications import told
-from tests.support.managers import SETTINGS, World, running_world, until
+from tests.support.managers import SETTINGS, World, in_german, running_world, until
 from tests.support.ports import LOOPBACK
 from tests.support.stack import DEADLINE
 
@@ -68,6 +68,22 @@ async def test_who_cannot_be_served_is_told_why(world: World) -> None:
         assert (code, reason) == (1011, "auth is unavailable; please retry in a few seconds")
         await become(world, "auth", Status.UP)
         assert (await told(url))[0] == ["hello"]
+
+
+async def test_the_query_says_in_which_language(world: World) -> None:
+    """Through either gate."""
+    gate = WebSocketGate(world.manager)
+    world.manager.use(in_german("auth"))
+    await become(world, "auth", Status.DOWN)
+    async with serving(gate.guard(chat)) as guarded, serving(chat, process_request=gate.process_request) as upgraded:
+        [message], _, _ = await told(f"{guarded}/?locale=de-AT")
+        rejected = codec.decode_message(message)
+        assert isinstance(rejected, Rejected)
+        assert (rejected.text, rejected.lang) == ("Niemand kann sich anmelden.", "de")
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await told(f"{upgraded}/?x=1&locale=de")
+        problem = json.loads(refused.value.response.body)
+        assert (problem["detail"], problem["lang"]) == (rejected.text, "de")
 
 
 async def test_an_upgrade_that_is_refused_says_why(world: World) -> None:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from broadcaster.config.settings import (
     Duration,
     FeatureSettings,
@@ -14,6 +16,7 @@ from broadcaster.config.settings import (
     ServiceSettings,
     Settings,
     TcpProbe,
+    WordsSettings,
 )
 from broadcaster.domain.detection import Decision
 from broadcaster.domain.model import FeedState, Plan, PlanKind, ServiceState, Snapshot, Status, event_kind
@@ -31,6 +34,16 @@ SETTINGS = Settings(
     redis=RedisSettings(service="redis"),
     feed=FeedSettings(heartbeat_interval=Duration(0.04), stale_after=Duration(60)),
 )
+
+
+def in_german(*names: str) -> Settings:
+    """The settings with German words for these services, and no others."""
+    words = {"de": WordsSettings(title="Anmeldung", texts={"down": "Niemand kann sich anmelden."})}
+    services = {
+        name: msgspec.structs.replace(each, locales=words if name in names else {})
+        for name, each in SETTINGS.services.items()
+    }
+    return msgspec.structs.replace(SETTINGS, services=services)
 
 
 class World:

@@ -13,6 +13,7 @@ import msgspec
 
 from broadcaster.domain.admission import Verdict
 from broadcaster.integrations.judging import Paths, Requires
+from broadcaster.manager.attachments import asked_locale
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.manager.refusals import Refusal
 from broadcaster.protocol.messages import SUBPROTOCOL
@@ -36,9 +37,9 @@ class ServiceGate:
     ones); of several that fit the longest counts, and what fits none passes. A WebSocket that is refused is accepted,
     told why in a ``rejected`` message, and closed with 1011, as browsers cannot see a refused upgrade's status; with
     ``deny`` it gets status 503 with ``Retry-After`` instead, where the server can do that. HTTP gets 503 with
-    ``Retry-After`` and ``application/problem+json``. ``user`` names who asks, for ``gate.enforce_percent``.
-
-    Judging costs no I/O. Raises ValueError at once for a service that is not in the settings.
+    ``Retry-After`` and ``application/problem+json``. ``user`` names who asks, for ``gate.enforce_percent``. A refusal
+    is in the language that the query asks for by ``locale=``, where there are words in it. Judging costs no I/O. Raises
+    ValueError at once for a service that is not in the settings.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class ServiceGate:
         elif admission.verdict is not Verdict.REJECT:
             scope.setdefault("state", {})[STATE] = admission
             await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await refuse_http(self._manager.refuse(admission), send)
         else:
-            await refuse_websocket(self._manager.refuse(admission), scope, receive, send, deny=self._deny)
+            refusal = self._manager.refuse(admission, locale=asked_locale(scope["query_string"].decode("latin-1")))
+            if scope["type"] == "http":
+                await refuse_http(refusal, send)
+            else:
+                await refuse_websocket(refusal, scope, receive, send, deny=self._deny)
 
 
 async def refuse_websocket(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, deny: bool = False) -> None:

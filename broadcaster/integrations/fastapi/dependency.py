@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from broadcaster.domain.admission import Admission, Verdict
 from broadcaster.integrations.asgi.gate import STATE
 from broadcaster.integrations.judging import judge
+from broadcaster.manager.attachments import asked_locale
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.manager.refusals import Refusal
 
@@ -22,12 +23,13 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
             "application/problem+json": {
                 "schema": {
                     "type": "object",
-                    "required": ["type", "title", "status", "detail", "services", "features", "retry_after_ms"],
+                    "required": ["type", "title", "status", "detail", "lang", "services", "features", "retry_after_ms"],
                     "properties": {
                         "type": {"type": "string"},
                         "title": {"type": "string"},
                         "status": {"type": "integer"},
                         "detail": {"type": "string", "description": "Why, in words for users."},
+                        "lang": {"type": "string", "description": "The language of the detail (BCP 47)."},
                         "services": {"type": "array", "items": {"type": "object"}},
                         "features": {"type": "array", "items": {"type": "object"}},
                         "retry_after_ms": {"type": "integer"},
@@ -62,15 +64,16 @@ def available(
     """A dependency, for ``Depends``: what it guards is not reached while one of ``services`` is missing (none named:
     a critical one), and gets the ``Admission`` otherwise, which is in ``request.state.availability``, too.
 
-    ``user`` names who asks, for ``gate.enforce_percent``. Judging waits for nothing. Raises ValueError at once for a
-    service that is not in the settings; the dependency raises ServiceUnavailable.
+    ``user`` names who asks, for ``gate.enforce_percent``. A refusal is in the language that the query asks for by
+    ``locale=``, where there are words in it. Judging waits for nothing. Raises ValueError at once for a service that is
+    not in the settings; the dependency raises ServiceUnavailable.
     """
     manager.expect(*services)
 
     async def admitted(connection: HTTPConnection) -> Admission:
         admission = judge(manager, services or None, user(connection))
         if admission.verdict is Verdict.REJECT:
-            raise ServiceUnavailable(manager.refuse(admission))
+            raise ServiceUnavailable(manager.refuse(admission, locale=asked_locale(connection.url.query)))
         connection.scope.setdefault("state", {})[STATE] = admission
         return admission
 

@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from broadcaster.domain.admission import Verdict
 from broadcaster.integrations.judging import Paths, Requires
+from broadcaster.manager.attachments import asked_locale
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.manager.refusals import Refusal
 from broadcaster.protocol.messages import SUBPROTOCOL
@@ -34,8 +35,9 @@ class WebSocketGate:
 
     ``requires`` are the services that it cannot do without (None: all critical ones). ``paths`` says so for each path,
     and all below it, in its place: of several that fit the longest counts, and what fits none passes. ``user`` names
-    who asks, for ``gate.enforce_percent``. Judging waits for nothing. Raises ValueError at once for a service that is
-    not in the settings, or both ``requires`` and ``paths``.
+    who asks, for ``gate.enforce_percent``. A refusal is in the language that the query asks for by ``locale=``, where
+    there are words in it. Judging waits for nothing. Raises ValueError at once for a service that is not in the
+    settings, or both ``requires`` and ``paths``.
     """
 
     def __init__(
@@ -85,11 +87,11 @@ class WebSocketGate:
         return response
 
     def _refusal(self, request: Request) -> Refusal | None:
-        path = unquote(request.path.partition("?")[0])
-        admission = self._paths.judge(path, lambda: self._user(request))
+        path, _, query = request.path.partition("?")
+        admission = self._paths.judge(unquote(path), lambda: self._user(request))
         if admission is None or admission.verdict is not Verdict.REJECT:
             return None
-        return self._manager.refuse(admission)
+        return self._manager.refuse(admission, locale=asked_locale(query))
 
 
 def select_subprotocol(*names: str) -> Callable[[ServerConnection, Sequence[Subprotocol]], Subprotocol | None]:

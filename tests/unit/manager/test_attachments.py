@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 
 import pytest
 import structlog
 
 from broadcaster.domain.model import Status
-from broadcaster.manager.attachments import MOST_PENDING, asks_for_notices
+from broadcaster.manager.attachments import MOST_PENDING, asked_locale, asks_for_notices
 from broadcaster.protocol import codec
 from broadcaster.protocol.messages import Message, Notice, SnapshotMessage, Welcome
-from tests.support.managers import World, until
+from tests.support.managers import World, in_german, until
 
 
 class Socket:
@@ -132,6 +133,98 @@ async def test_a_coroutine_function_and_websockets_send_will_do(world: World) ->
         await until(lambda: len(sent) == 2)
     with pytest.raises(TypeError, match="neither"):
         world.manager.attach(7)  # type: ignore[arg-type]
+
+
+async def test_each_socket_is_told_in_its_language(world: World) -> None:
+    """A format is asked once for each language that there are words in, however many tags are asked by."""
+    asked = 0
+
+    def counting(message: Message) -> str | None:
+        nonlocal asked
+        asked += 1
+        return chat(message)
+
+    world.manager.use(in_german("auth"))
+    sockets = {
+        locale: [Socket(), Socket()] for locale in ("", "de", "de-AT", "DE-ch", "fr", "en-GB", "de_AT", "no tag at all")
+    }
+    async with AsyncExitStack() as attached:
+        for locale, together in sockets.items():
+            for each in together:
+                await attached.enter_async_context(
+                    world.manager.attach(each, format=counting, greet=False, locale=locale)
+                )
+        await world.commit("auth", Status.DOWN)
+        await until(lambda: all(socket.sent for together in sockets.values() for socket in together))
+    for locale, together in sockets.items():
+        is_german = locale in ("de", "de-AT", "DE-ch")
+        body = (
+            "Niemand kann sich anmelden."
+            if is_german
+            else "auth is unavailable. We will tell you as soon as it is back."
+        )
+        assert [socket.sent for socket in together] == [[json.dumps({"kind": "system", "body": body})]] * 2
+    assert asked == 2
+
+
+async def test_a_socket_is_greeted_and_caught_up_in_its_language(world: World) -> None:
+    """And told in another from the moment that there are words in it, or no longer are."""
+    world.manager.use(in_german("auth"))
+    german, slow = Socket(), Socket()
+    slow.may_go_on.clear()
+    async with world.manager.attach(german, locale="de"), world.manager.attach(slow, locale="de-AT"):
+        for number in range(MOST_PENDING + 10):
+            await world.commit("auth", Status.UP if number % 2 else Status.DOWN)
+            await until(lambda told=number + 2: len(german.sent) == told)  # type: ignore[misc]
+        slow.may_go_on.set()
+        await until(lambda: any(isinstance(each, SnapshotMessage) for each in slow.messages))
+        greeting, *_, caught_up = slow.messages
+        assert isinstance(greeting, Welcome)
+        assert isinstance(caught_up, SnapshotMessage)
+        assert [each.services[0].title for each in (greeting, caught_up)] == ["Anmeldung", "Anmeldung"]
+        notice = german.messages[1]
+        assert isinstance(notice, Notice)
+        assert (notice.text, notice.lang, notice.service.title) == ("Niemand kann sich anmelden.", "de", "Anmeldung")
+        world.manager.use(in_german())
+        await until(lambda: isinstance(german.messages[-1], SnapshotMessage))
+        last = german.messages[-1]
+        assert isinstance(last, SnapshotMessage)
+        assert last.services[0].title == "auth"
+
+
+async def test_a_refusal_is_in_the_language_that_was_asked_for(world: World) -> None:
+    """Judged, or met by a call; and what is no tag asks for none."""
+    world.manager.use(in_german("auth"))
+    await world.commit("auth", Status.DOWN)
+    await until(lambda: world.manager.status("auth") is Status.DOWN)
+    for locale, text, lang in (
+        ("de-AT", "Niemand kann sich anmelden.", "de"),
+        ("", "auth is unavailable, and we cannot connect you without it.", "en"),
+        ("?", "auth is unavailable, and we cannot connect you without it.", "en"),
+    ):
+        for refusal in (
+            world.manager.refuse(world.manager.admit(), locale=locale),
+            world.manager.refuse_without("auth", locale=locale),
+        ):
+            assert refusal.message.text.startswith(text)
+            assert refusal.message.lang == lang
+            problem = refusal.problem()
+            assert (problem["detail"], problem["lang"]) == (refusal.message.text, lang)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ""),
+        ("locale=de", "de"),
+        ("notices=1&locale=DE-at", "de-AT"),
+        ("locale=fr&locale=de", "de"),
+        ("locale=?", ""),
+    ],
+)
+def test_a_client_asks_for_its_language_in_the_query(query: str, expected: str) -> None:
+    """As it asks a node."""
+    assert asked_locale(query) == expected
 
 
 @pytest.mark.parametrize(
