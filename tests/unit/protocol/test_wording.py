@@ -172,7 +172,7 @@ def test_a_file_in_another_language_says_so() -> None:
                 name="auth",
                 title="Anmeldung",
                 texts={"down": "Niemand kann sich anmelden."},
-                locales={"en": Words(title="Sign-in")},
+                locales={"en": Words(title="Sign-in"), "fr": Words(title="Connexion")},
             )
         },
         features={"chat": Feature(name="chat", title="Plausch", requires=("auth",))},
@@ -188,6 +188,10 @@ def test_a_file_in_another_language_says_so() -> None:
     assert told("de-DE", catalogue) is catalogue
     after = Snapshot(services={"auth": state("auth", "down")})
     assert said(notices.welcome(catalogue, after, FeedState.LIVE, NOW)) == ("Unavailable for now: Plausch.", "en")
+    admission = admit(catalogue, after)
+    assert said(notices.rejected(catalogue, admission, after, NOW, 5400)) == ("Niemand kann sich anmelden.", "de")
+    text, lang = said(notices.rejected(told("fr", catalogue), admission, after, NOW, 5400))
+    assert (text[:23], lang) == ("Sign-in is unavailable,", "en"), "no German to a reader of French"
     mixed = msgspec.structs.replace(
         catalogue,
         features={
