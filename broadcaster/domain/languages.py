@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -47,7 +48,7 @@ class Worded(Protocol):
     def locales(self) -> Mapping[str, Words]: ...
 
 
-class Language(msgspec.Struct, frozen=True, kw_only=True):
+class Language(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What somebody is told in: the first of ``tags`` that there are words in, for each word anew. ``default`` is the
     language of the words that stand at a service or a feature itself."""
 
@@ -99,7 +100,7 @@ class Language(msgspec.Struct, frozen=True, kw_only=True):
         """The default language."""
         return Language.of(self.default)
 
-    @property
+    @cached_property
     def english(self) -> Language:
         """English, and nothing else: for the names of things in an English sentence."""
         tags = dict.fromkeys((*self.tags, ENGLISH, self.default))
