@@ -282,6 +282,12 @@ class ServiceAvailabilityManager:
         """What was committed of the service, whatever an override or the age of its last observation make of it."""
         return self._picture.feed.snapshot.state(service)
 
+    @property
+    def latencies(self) -> Mapping[str, tuple[float, float]]:
+        """For each service the last probe that was heard of: when it ended (Unix seconds), and the seconds it took. For
+        operators."""
+        return self._picture.feed.latencies
+
     def features(self) -> dict[str, FeatureState]:
         """What users have left, by feature name."""
         return dict(feature_states(self._catalogue, self._picture.snapshot))

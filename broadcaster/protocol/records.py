@@ -88,13 +88,14 @@ class PlanRecord(Record, frozen=True, kw_only=True, tag="plan"):
 
 class HeartbeatRecord(Record, frozen=True, kw_only=True, tag="heartbeat"):
     """A worker is alive and the carrier is at this position; ``observed`` are the probes that ended since the
-    worker's last heartbeat (service -> Unix seconds)."""
+    worker's last heartbeat (service -> Unix seconds), and ``latencies`` the seconds that these took."""
 
     epoch: str
     revision: int
     worker: str
     at: float
     observed: Mapping[str, float] = {}
+    latencies: Mapping[str, float] = {}
 
 
 class SeedRecord(Record, frozen=True, kw_only=True, tag="seed"):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -154,8 +155,15 @@ class Store(Protocol):
         """
         ...
 
-    async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
-        """Announces that ``worker`` is alive, and when services were last observed."""
+    async def heartbeat(
+        self,
+        worker: str,
+        now: float,
+        observed: Mapping[str, float],
+        known: Position,
+        latencies: Mapping[str, float] = MappingProxyType({}),
+    ) -> Written:
+        """Announces that ``worker`` is alive, when services were last observed, and how many seconds that took."""
         ...
 
     async def vote(self, worker: str, votes: Mapping[str, Vote | None]) -> None:

@@ -69,8 +69,9 @@ def state_body(of: Decision | ServiceState, commit: str) -> bytes:
     )
 
 
-def heartbeat_body(worker: str, now: float, observed: Mapping[str, float]) -> bytes:
-    return _body(HeartbeatRecord(epoch="", revision=0, worker=worker, at=now, observed=observed))
+def heartbeat_body(worker: str, now: float, observed: Mapping[str, float], latencies: Mapping[str, float]) -> bytes:
+    rounded = {name: round(seconds, 6) for name, seconds in latencies.items()}
+    return _body(HeartbeatRecord(epoch="", revision=0, worker=worker, at=now, observed=observed, latencies=rounded))
 
 
 def seed_body(worker: str, now: float, reason: str) -> bytes:

@@ -14,7 +14,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 import structlog
@@ -91,6 +91,7 @@ class Feed:
         self._state = FeedState.LOST
         self._announced = False
         self._heard_at = -math.inf  # monotonic time of the last heartbeat
+        self._latencies: dict[str, tuple[float, float]] = {}
 
     def __repr__(self) -> str:
         return f"Feed({self._replica!r}, {self._state})"
@@ -119,6 +120,11 @@ class Feed:
         """Seconds since a worker was last heard, by way of the carrier; infinite while none ever was. Safe to be asked
         for from another thread."""
         return max(0.0, time.monotonic() - self._heard_at)
+
+    @property
+    def latencies(self) -> Mapping[str, tuple[float, float]]:
+        """For each service the last probe that was heard of: when it ended (Unix seconds), and the seconds it took."""
+        return self._latencies
 
     async def updates(self) -> AsyncGenerator[Update, None]:
         """Follows the feed without end, reconnecting by itself; close the generator to stop.
@@ -237,6 +243,8 @@ class Feed:
                     async for update in self._resync():
                         yield update
                 self._replica.observe(record.observed)
+                for service, seconds in record.latencies.items():
+                    self._latencies[service] = record.observed.get(service, record.at), seconds
                 self._heard_at = time.monotonic()
                 if self._state is not FeedState.LIVE:
                     yield self._become(FeedState.LIVE, "a worker is heard")

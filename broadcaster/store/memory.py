@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import MappingProxyType
 
 import msgspec
 
@@ -164,7 +165,14 @@ class MemoryStore:
         self._publish(record)
         return Written(outcome=Outcome.DONE, position=self._position)
 
-    async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
+    async def heartbeat(
+        self,
+        worker: str,
+        now: float,
+        observed: Mapping[str, float],
+        known: Position,
+        latencies: Mapping[str, float] = MappingProxyType({}),
+    ) -> Written:
         self._reach()
         if not self._position.epoch:
             return Written(outcome=Outcome.UNSEEDED)
@@ -180,6 +188,7 @@ class MemoryStore:
                 worker=worker,
                 at=now,
                 observed=dict(observed),
+                latencies=dict(latencies),
             )
         )
         return Written(outcome=Outcome.DONE if same else Outcome.OTHER_EPOCH, position=self._position)

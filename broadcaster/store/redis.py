@@ -8,7 +8,7 @@ import functools
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import msgspec
@@ -203,9 +203,16 @@ class RedisStore:
         with _readable():
             return Attendance(workers=_presences(workers), readers=_presences(readers))
 
-    async def heartbeat(self, worker: str, now: float, observed: Mapping[str, float], known: Position) -> Written:
+    async def heartbeat(
+        self,
+        worker: str,
+        now: float,
+        observed: Mapping[str, float],
+        known: Position,
+        latencies: Mapping[str, float] = MappingProxyType({}),
+    ) -> Written:
         keys = self._keys
-        body = heartbeat_body(worker, now, observed)
+        body = heartbeat_body(worker, now, observed, latencies)
         pairs = [part for name, at in observed.items() for part in (name, repr(at))]
         return await self._run(
             self._heartbeat,

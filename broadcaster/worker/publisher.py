@@ -77,6 +77,7 @@ class Publisher:
         self._known = Snapshot()
         self._pending: dict[str, _Pending] = {}
         self._observed: dict[str, float] = {}
+        self._latencies: dict[str, float] = {}  # of those
         self._seen: dict[str, float] = {}
         self._reachable_since = clock()
         self._reachable = True
@@ -104,6 +105,7 @@ class Publisher:
     def observed(self, observation: Observation) -> None:
         """Notes that a service was looked at, for the next heartbeat."""
         self._observed[observation.service] = self._seen[observation.service] = observation.at
+        self._latencies[observation.service] = observation.latency
         if self._is_waiting:
             self._wake.set()
 
@@ -132,6 +134,7 @@ class Publisher:
         """Drops what waits for ``service``: somebody else concludes from now on."""
         self._pending.pop(service, None)
         self._observed.pop(service, None)
+        self._latencies.pop(service, None)
 
     async def load(self) -> Snapshot:
         """Reads what the carrier holds, so that the worker goes on from there. Raises StoreError."""
@@ -174,14 +177,17 @@ class Publisher:
 
     async def _beat(self) -> None:
         observed, self._observed = self._observed, {}
+        latencies, self._latencies = self._latencies, {}
         try:
-            written = await self._store.heartbeat(self._worker, self._clock(), observed, self._known.position)
+            written = await self._store.heartbeat(
+                self._worker, self._clock(), observed, self._known.position, latencies
+            )
         except BaseException:
-            self._observed = observed | self._observed
+            self._observed, self._latencies = observed | self._observed, latencies | self._latencies
             raise
         match written.outcome:
             case Outcome.UNSEEDED | Outcome.REWOUND:
-                self._observed = observed | self._observed
+                self._observed, self._latencies = observed | self._observed, latencies | self._latencies
                 await self._seed(written)
             case Outcome.OTHER_EPOCH:
                 await self._reload()

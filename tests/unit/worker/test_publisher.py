@@ -15,6 +15,7 @@ from broadcaster.domain.detection import Decision
 from broadcaster.domain.errors import StoreUnavailable
 from broadcaster.domain.model import EventKind, Observation, Plan, PlanKind, Status, event_kind
 from broadcaster.domain.plans import add
+from broadcaster.protocol.records import HeartbeatRecord
 from broadcaster.store.base import Outcome, Written
 from broadcaster.store.memory import MemoryStore
 from broadcaster.store.planning import change_plans
@@ -95,6 +96,26 @@ async def test_heartbeats_carry_what_was_observed(store: MemoryStore, clock: Clo
             return (await store.snapshot()).state("auth").observed_at == 999.0
 
         await until(is_there)
+
+
+async def test_heartbeats_carry_how_long_it_took(store: MemoryStore, clock: Clock) -> None:
+    """Also where a heartbeat failed, and each only once."""
+    publisher = make(store, clock)
+    await store.seed(
+        (await store.snapshot()), epoch="e1", worker="w", now=1, reason="", replaces=(await store.snapshot()).position
+    )
+    store.fail()
+    publisher.observed(Observation(service="auth", at=999.0, outcome=model.Outcome.OK, latency=0.125))
+    heard: list[HeartbeatRecord] = []
+    async with running(publisher):
+        await asyncio.sleep(0)
+        store.heal()
+        async with store.subscribe() as subscription:
+            while len(heard) < 2:
+                record = await subscription.next(10)
+                assert isinstance(record, HeartbeatRecord)
+                heard.append(record)
+    assert [dict(each.latencies) for each in heard] == [{"auth": 0.125}, {}]
 
 
 async def test_observations_of_a_failed_heartbeat_come_with_the_next(store: MemoryStore, clock: Clock) -> None:
