@@ -12,26 +12,25 @@ from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from broadcaster.integrations.asgi.health import health_routes
 from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.pages.files import file_route
+from broadcaster.node.pages.historian import Historian
+from broadcaster.node.pages.latencies import Latencies
+from broadcaster.node.pages.routes import PAGE_HEADERS, page_routes
 from broadcaster.node.siblings import Siblings
-
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 def make_app(
     manager: ServiceAvailabilityManager,
     registry: CollectorRegistry | Siblings,
+    historian: Historian,
+    latencies: Latencies,
     *,
     operator_token: str,
+    namespace: str,
     is_draining: Callable[[], bool],
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
@@ -60,8 +59,11 @@ def make_app(
             Route("/metrics", metrics),
             Route("/ws", websocket),
             Route("/ws/status", websocket),
-            Mount("/sdk", _Page(directory=sdk_directory())),
-            Mount("/", _Page(directory=page_directory(), html=True)),
+            *page_routes(
+                manager, historian, latencies, operator_token=operator_token, namespace=namespace, clock=clock
+            ),
+            file_route("/sdk", sdk_directory(), PAGE_HEADERS),
+            file_route("", page_directory(), PAGE_HEADERS),
         ],
     )
 
@@ -79,10 +81,3 @@ def sdk_directory() -> Path:
 def _web_directory(name: str, *, checkout: str) -> Path:
     packaged = Path(str(files("broadcaster.node").joinpath(name)))
     return packaged if packaged.is_dir() else Path(__file__).parents[2] / "clients" / "web" / checkout
-
-
-class _Page(StaticFiles):
-    async def get_response(self, path: str, scope):  # type: ignore[no-untyped-def]
-        response = await super().get_response(path, scope)
-        response.headers.update(_PAGE_HEADERS)
-        return response

@@ -25,6 +25,8 @@ from broadcaster.node.counts import NodeCounts
 from broadcaster.node.crowd import SPARE, Crowd
 from broadcaster.node.hub import TICK_SECONDS, Hub
 from broadcaster.node.metrics import NodeCollector, registry_for
+from broadcaster.node.pages.historian import Historian
+from broadcaster.node.pages.latencies import Latencies
 from broadcaster.node.routes import make_app
 from broadcaster.node.siblings import Siblings
 from broadcaster.node.upgrade import Doorway
@@ -84,10 +86,14 @@ async def serve_on(
         registry = registry_for(NodeCollector(counts, manager, hub))
         if siblings is not None:
             await exits.enter_async_context(siblings.answering(registry))
+        historian, latencies = Historian(manager, store), Latencies(manager)
         app = make_app(
             manager,
             registry if siblings is None else siblings,
+            historian,
+            latencies,
             operator_token=settings.node.operator_token,
+            namespace=settings.namespace,
             is_draining=lambda: hub.is_draining,
         )
         config = uvicorn.Config(
@@ -112,7 +118,10 @@ async def serve_on(
         if not await manager.wait_loaded(FIRST_READ_SECONDS):
             log.warning("serving_unloaded", hint="the carrier was not read yet; clients are told so")
         server = _Server(config, hub)
-        running = [asyncio.create_task(_tick(hub, door), name="node tick")]
+        running = [
+            asyncio.create_task(_tick(hub, door, latencies), name="node tick"),
+            asyncio.create_task(historian.run(), name="node history"),
+        ]
         if changes is not None:
             running.append(asyncio.create_task(_follow(manager, changes), name="node settings"))
         where = listener.getsockname()
@@ -189,12 +198,13 @@ def _load(config: uvicorn.Config, settings: NodeSettings) -> None:
         raise StartupError(f"cannot use the TLS files of the settings ({files}): {error.strerror or error}") from error
 
 
-async def _tick(hub: Hub, door: Doorway) -> None:
+async def _tick(hub: Hub, door: Doorway, latencies: Latencies) -> None:
     for number in itertools.count():
         await asyncio.sleep(TICK_SECONDS)
         try:
             hub.tick(number)
             door.tick()
+            latencies.tick()
         except Exception:
             log.exception("tick_failed")
 

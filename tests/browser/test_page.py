@@ -61,7 +61,7 @@ async def test_an_outage_comes_and_goes_on_the_page(browser: Browser, tmp_path: 
         await watched.shows("features", "chat", "up")
         await watched.says("headline", "Usage reports unavailable")
         await watched.says("subline", "Everything else works.")
-        await watched.says("events", "Analytics Down")
+        await watched.says("happened", "Analytics Down")
         await watched.says("announcer", "Analytics is unavailable")
 
         await stack.services["auth"].kill()
@@ -73,9 +73,10 @@ async def test_an_outage_comes_and_goes_on_the_page(browser: Browser, tmp_path: 
         await stack.services["auth"].start()
         await stack.services["analytics"].start()
         await watched.says("headline", "All systems operational")
-        await watched.says("events", "Sign-in Recovered")
-        await watched.says("events", "Analytics Recovered")
-        assert await watched.page.locator("#events .event").count() == 4
+        await watched.says("happened", "Sign-in Recovered")
+        await watched.says("happened", "Analytics Recovered")
+        await expect(watched.page.locator("#incidents .updates li")).to_have_count(4, timeout=MILLISECONDS)
+        await expect(watched.page.locator("#events .event")).to_have_count(0)
         assert watched.complaints == []
 
 
@@ -91,8 +92,8 @@ async def test_a_killed_node_is_admitted_and_forgiven(browser: Browser, tmp_path
         await stack.nodes[0].start()
         await watched.says("freshness-text", "Live")
         await watched.says("headline", "Usage reports unavailable")
-        await watched.says("events", "Connected to the server again.")
-        await watched.says("events", "Analytics Down")
+        await watched.says("happened", "Connected to the server again.")
+        await watched.says("happened", "Analytics Down")
 
 
 async def test_a_frozen_node_is_noticed(browser: Browser, tmp_path: Path) -> None:

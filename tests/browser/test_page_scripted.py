@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, Route, WebSocketRoute, expect
+
+from broadcaster.config.settings import Settings
+from broadcaster.domain.history import History
+from broadcaster.manager.manager import ServiceAvailabilityManager
+from broadcaster.node.pages.latencies import Latencies
+from broadcaster.node.pages.page import StatusPage
+from broadcaster.store.memory import MemoryStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,7 +24,7 @@ WEB = Path(__file__).parents[2] / "clients" / "web"
 VECTORS = Path(__file__).parents[1] / "vectors"
 ORIGIN = "http://status.test"
 POLICY = "default-src 'self'; base-uri 'none'"
-TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 DEADLINE = 30.0
 
 FOLLOW = """
@@ -43,9 +51,19 @@ def vectors(name: str) -> dict[str, Any]:
     return content
 
 
+def made_page() -> bytes:
+    """The page as a node makes it that has read nothing yet."""
+    manager = ServiceAvailabilityManager(Settings(services={}), MemoryStore())
+    return StatusPage(manager, History(), Latencies(manager), time.time).get().body
+
+
 async def serve_file(route: Route) -> None:
-    """The page's files under a policy that is stricter than the node's; anything else is not there."""
-    path = route.request.url.removeprefix(ORIGIN).lstrip("/") or "index.html"
+    """The page and its files under a policy that is stricter than the node's; anything else is not there."""
+    path = route.request.url.removeprefix(ORIGIN).lstrip("/")
+    if not path:
+        headers = {"content-type": "text/html; charset=utf-8", "content-security-policy": POLICY}
+        await route.fulfill(body=made_page(), headers=headers)
+        return
     folder, name = ("src", path.removeprefix("sdk/")) if path.startswith("sdk/") else ("page", path)
     file = WEB / folder / name
     if name != file.name or not file.is_file():

@@ -1,12 +1,15 @@
-// Wires the page: what the client knows into words, words into the view.
+// Wires the page: what the client knows into words, words into the view. The server made the page; until the client
+// knows better, and where it says the same, what is there stays as it is.
 
 import { AvailabilityClient } from "./sdk/index.js";
+import { Past } from "./past.js";
 import { View } from "./view.js";
 import * as words from "./words.js";
 
 const LOSS_SHOWN_AFTER_MS = 5_000;
 
 const view = new View();
+const past = new Past((incidents) => view.dropEventsOf(incidents));
 let ahead = null; // how far this computer's clock is ahead of the server's, in milliseconds; null until known
 let isLossShown = false;
 let isFirst = true;
@@ -15,13 +18,14 @@ let isFirst = true;
 const client = new AvailabilityClient("ws/status", { share: false, pauseHidden: false, heartbeatMs: 10_000 });
 
 client.addEventListener("notice", ({ detail }) => {
-  const { kind, at, service, features, text, isFound, isLocal } = detail;
+  const { kind, at, service, features, text, isFound, isLocal, incident } = detail;
   const affects = features.map((feature) => ({ title: words.title(feature), status: feature.status }));
   const title = words.title(service);
   if (!isFound) {
     noteClock(at);
   }
-  tell({ kind, title, at, text: text || words.becameText(service), affects, before: isFound, local: isLocal });
+  tell({ kind, title, at, text: text || words.becameText(service), affects, before: isFound, local: isLocal, incident });
+  past.renewSoon();
 });
 
 client.addEventListener("feed", ({ detail: { kind, at, feed } }) => {
@@ -60,8 +64,9 @@ function show() {
   showOverall(isLost, now);
   showFreshness(isLost);
   if (client.isLoaded) {
-    view.showBoard(client, isLost);
+    view.showBoard(client);
   }
+  view.fade(isLost);
   view.tick(now - (ahead ?? 0));
   if (isFirst && client.isLoaded) {
     isFirst = false;
@@ -76,7 +81,7 @@ function showOverall(isLost, now) {
       headline: "This page is out of date",
       subline: "The server speaks a newer language. Please reload the page.",
     });
-  } else if (isLost && client.isLoaded) {
+  } else if (isLost) {
     view.showOverall({
       level: "unknown",
       headline: "Connection to the server lost",
@@ -84,16 +89,13 @@ function showOverall(isLost, now) {
     });
   } else if (client.isLoaded) {
     view.showOverall(words.overall(client));
-  } else {
-    view.showOverall({
-      level: "pending",
-      headline: isLost ? "The server does not answer" : "Connecting…",
-      subline: isLost ? "This page goes on trying." : "",
-    });
   }
 }
 
 function showFreshness(isLost) {
+  if (!isLost && !client.isLoaded) {
+    return; // what the server said of it
+  }
   if (!isLost) {
     view.showFreshness(client.feed, words.feedWord(client.feed), { canRetry: false });
   } else if (client.connection === "ended") {
@@ -104,9 +106,6 @@ function showFreshness(isLost) {
 }
 
 function noteLoss(isLost, now) {
-  if (!client.isLoaded) {
-    return;
-  }
   const text = isLost ? "Connection to the server lost." : "Connected to the server again.";
   const at = new Date((isLost ? client.lastGood : now) - (ahead ?? 0)).toISOString();
   view.addEvent({ kind: "link", at, text, affects: [] });

@@ -40,6 +40,15 @@ export class View {
   #announcer = find("announcer");
   #events = find("events");
 
+  // What the server made stays as it is, and goes on from here.
+  constructor() {
+    for (const kind of ["feature", "service"]) {
+      for (const item of find(`${kind}s`).children) {
+        this.#rows.set(`${kind} ${item.dataset.name}`, this.#adoptRow(item));
+      }
+    }
+  }
+
   onRetry(callback) {
     this.#retry.addEventListener("click", callback);
   }
@@ -66,9 +75,12 @@ export class View {
     this.#retry.tabIndex = canRetry ? 0 : -1;
   }
 
-  showBoard(replica, isOld) {
-    find("board").hidden = false;
+  // Whether what is shown is from the past.
+  fade(isOld) {
     find("board").classList.toggle("old", isOld);
+  }
+
+  showBoard(replica) {
     this.#showRows(find("features"), "feature", [...replica.features.values()], (feature) => ({
       level: words.levelOf(feature.status),
       title: words.title(feature),
@@ -85,9 +97,10 @@ export class View {
     find("features-title").parentElement.hidden = replica.features.size === 0;
   }
 
-  addEvent({ kind, title = "", at, text, affects, before, local }) {
-    find("no-events").hidden = true;
+  addEvent({ kind, title = "", at, text, affects, before, local, incident = "" }) {
     const item = element("li", "event");
+    item.dataset.incident = incident;
+    item.toggleAttribute("data-found", before === true);
     item.dataset.level = EVENT_ICONS[kind] ?? "unknown";
     item.append(badge(EVENT_ICONS[kind] ?? "unknown"));
     const body = element("div", "event-body");
@@ -109,10 +122,22 @@ export class View {
     item.append(body);
     this.#events.prepend(item);
     while (this.#events.children.length > EVENTS_KEPT) {
-      const last = this.#events.lastElementChild;
-      this.#times.delete(last.querySelector("time"));
-      last.remove();
+      this.#dropEvent(this.#events.lastElementChild);
     }
+  }
+
+  // Takes events off that these incidents tell of, and those that only say what was found when the page connected.
+  dropEventsOf(incidents) {
+    for (const item of [...this.#events.children]) {
+      if (incidents.has(item.dataset.incident) || item.hasAttribute("data-found")) {
+        this.#dropEvent(item);
+      }
+    }
+  }
+
+  #dropEvent(item) {
+    this.#times.delete(item.querySelector("time"));
+    item.remove();
   }
 
   announce(text) {
@@ -167,12 +192,22 @@ export class View {
     const state = element("p", "row-state");
     const word = element("span", "word");
     state.append(word);
-    const time = isTimed ? this.#time("", (seconds) => `for ${words.span(seconds)}`) : null;
-    if (time) {
-      state.append(time);
+    if (isTimed) {
+      state.append(" ", document.createElement("time"));
     }
     item.append(mark, heading, detail, state);
-    return { item, icon: mark.querySelector("use"), title: heading, detail, word, time };
+    return this.#adoptRow(item);
+  }
+
+  #adoptRow(item) {
+    const [icon, title, detail, word, time] = ["use", ".row-title", ".row-detail", ".word", ".row-state time"].map(
+      (selector) => item.querySelector(selector),
+    );
+    if (time) {
+      time.say = (seconds) => `for ${words.span(seconds)}`;
+      this.#times.add(time);
+    }
+    return { item, icon, title, detail, word, time };
   }
 
   #time(at, say) {
@@ -210,8 +245,11 @@ function setText(node, text) {
 
 function setTime(time, at) {
   const known = at && !Number.isNaN(Date.parse(at));
+  if (known && Date.parse(time.dateTime) === Date.parse(at)) {
+    return; // the same, however it is written
+  }
   if (time.dateTime !== (known ? at : "")) {
     time.dateTime = known ? at : "";
-    time.title = known ? new Date(at).toLocaleString() : "";
+    time.title = known ? words.moment(at) : "";
   }
 }

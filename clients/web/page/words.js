@@ -1,4 +1,5 @@
-// What the page says, from what it knows. No DOM; the clock is passed in.
+// What the page says, from what it knows: the same, to the letter, as the server says of the same views
+// (broadcaster/node/pages/words.py), so that a page that comes alive changes nothing. No DOM; the clock is passed in.
 
 const STATUS_WORDS = {
   up: "Up",
@@ -37,6 +38,8 @@ const FEED_WORDS = {
   lost: "This server has lost its source of status – what you see may be out of date",
 };
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 export function title(view) {
   return view.title || view.name;
 }
@@ -60,7 +63,7 @@ export function serviceDetail(service) {
   return [kind, state, plannedText(service.planned)].filter(Boolean).join(" · ");
 }
 
-// Planned work that is on, or when the next is: in the reader's own time.
+// Planned work that is on, or when the next is.
 function plannedText(planned) {
   const until = moment(planned?.until);
   if (!until) {
@@ -71,10 +74,14 @@ function plannedText(planned) {
   return `planned work ${when}${reason}`;
 }
 
-function moment(text) {
-  const at = new Date(text);
-  const parts = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
-  return Number.isNaN(at.getTime()) ? "" : at.toLocaleString("en-GB", parts);
+// A time as everybody reads it, wherever they are: "26 Nov, 14:05 UTC".
+export function moment(text) {
+  const at = new Date(text ?? Number.NaN);
+  if (Number.isNaN(at.getTime())) {
+    return "";
+  }
+  const [hours, minutes] = [at.getUTCHours(), at.getUTCMinutes()].map((each) => String(each).padStart(2, "0"));
+  return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}, ${hours}:${minutes} UTC`;
 }
 
 export function featureDetail(feature, services) {

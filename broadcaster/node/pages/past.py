@@ -1,0 +1,190 @@
+"""What the page, its feed and its badges say of what happened: days, and incidents.
+
+It is made here only, never by a script."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from broadcaster.domain.history import Incident, Update
+from broadcaster.domain.model import Catalogue, EventKind, ServiceState, Snapshot, Status
+from broadcaster.domain.uptime import DAY_SECONDS, Day, Uptime
+from broadcaster.node.pages.words import MONTHS, listed, span
+from broadcaster.protocol import notices
+from broadcaster.protocol.messages import timestamp
+
+NOTICEABLE = 1.0
+"""Seconds of trouble that make a day a day with trouble."""
+
+GAP = 0.05
+"""The part of a day that nobody observed from which on the day says so."""
+
+KIND_WORDS = {
+    EventKind.UP: "Up",
+    EventKind.RECOVERED: "Recovered",
+    EventKind.DEGRADED: "Degraded",
+    EventKind.DOWN: "Down",
+}
+_KIND_LEVELS = {EventKind.DEGRADED: "degraded", EventKind.DOWN: "down"}
+
+
+class DayView(msgspec.Struct, frozen=True, kw_only=True):
+    """One day: ``level`` is the worst of it, or ``none`` where there is no data."""
+
+    level: str
+    date: str
+    text: str
+
+    @property
+    def is_troubled(self) -> bool:
+        return self.level not in ("up", "none")
+
+
+class UpdateView(msgspec.Struct, frozen=True, kw_only=True):
+    at: datetime
+    level: str
+    title: str
+    word: str
+    text: str
+
+
+class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident in words; ``updates`` newest first. ``state`` says whether it goes on, or how long it went on."""
+
+    name: str
+    level: str
+    title: str
+    state: str
+    began: datetime
+    ended: datetime | None
+    updated: datetime
+    affected: str
+    is_planned: bool
+    updates: tuple[UpdateView, ...]
+
+
+def day_views(uptime: Uptime, now: float) -> tuple[DayView, ...]:
+    """Each day of an uptime, oldest first."""
+    first = math.floor(now / DAY_SECONDS) - len(uptime.days) + 1
+    return tuple(_day_view(day, first + index) for index, day in enumerate(uptime.days))
+
+
+def _day_view(day: Day | None, number: int) -> DayView:
+    date = _date(number * DAY_SECONDS)
+    if day is None:
+        return DayView(level="none", date=date, text="no data")
+    said = [
+        f"{words} {span(seconds)}"
+        for words, seconds in (
+            ("down", day.down),
+            ("degraded", day.degraded),
+            ("planned work", day.planned),
+            ("not observed", day.unknown),
+        )
+        if seconds >= NOTICEABLE
+    ]
+    return DayView(level=_level(day), date=date, text=", ".join(said) or "no trouble")
+
+
+def _level(day: Day) -> str:
+    for level, seconds in (("down", day.down), ("degraded", day.degraded)):
+        if seconds >= NOTICEABLE:
+            return level
+    if day.unknown >= GAP * day.counted:
+        return "unknown"
+    return "planned" if day.planned >= NOTICEABLE else "up"
+
+
+def summary(uptime: Uptime) -> str:
+    """An uptime in one line: ``99.95 % over 90 days, 2 outages``."""
+    availability = uptime.availability
+    if availability is None:
+        return "No data yet"
+    days = "1 day" if uptime.span == 1 else f"{uptime.span} days"
+    outages = {0: "no outages", 1: "1 outage"}.get(uptime.outages, f"{uptime.outages} outages")
+    return f"{percent(availability)} over {days}, {outages}"
+
+
+def percent(part: float) -> str:
+    """Rounded down: what was not always there is never 100 %."""
+    return "100\u00a0%" if part >= 1.0 else f"{math.floor(part * 10_000) / 100:.2f}\u00a0%"
+
+
+def no_incidents(uptimes: Iterable[Uptime]) -> str:
+    """What is said where there are none: only of the days of which there is data."""
+    days = max((each.span for each in uptimes), default=0)
+    if not days:
+        return "Nothing is known of earlier days yet."
+    return "None today, and nothing is known of earlier days." if days == 1 else f"None in the last {days} days."
+
+
+def incident_view(catalogue: Catalogue, incident: Incident) -> IncidentView:
+    """An incident as everybody may read it, of services of the catalogue that are announced."""
+    is_down = Status.DOWN in incident.worst.values()
+    roots = [_title(catalogue, name) for name in incident.roots] or [_title(catalogue, name) for name in incident.worst]
+    return IncidentView(
+        name=incident.name,
+        level="down" if is_down else "degraded",
+        title=f"{listed(roots)} unavailable" if is_down else f"Problems with {listed(roots)}",
+        state="Ongoing" if incident.ended is None else f"Resolved after {span(incident.ended - incident.began)}",
+        began=timestamp(incident.began),
+        ended=None if incident.ended is None else timestamp(incident.ended),
+        updated=timestamp(incident.updated),
+        affected=listed(_affected(catalogue, incident)),
+        is_planned=incident.is_planned,
+        updates=tuple(_update_view(catalogue, update) for update in reversed(incident.updates)),
+    )
+
+
+def _affected(catalogue: Catalogue, incident: Incident) -> list[str]:
+    """The features that stand on what failed, or else the services that did."""
+    features = [
+        feature.title or name
+        for name, feature in catalogue.features.items()
+        if not catalogue.stands_on[name].isdisjoint(incident.worst)
+    ]
+    return features or [_title(catalogue, name) for name in incident.worst]
+
+
+def _update_view(catalogue: Catalogue, update: Update) -> UpdateView:
+    return UpdateView(
+        at=timestamp(update.at),
+        level=_KIND_LEVELS.get(update.kind, "up"),
+        title=_title(catalogue, update.service),
+        word=KIND_WORDS[update.kind],
+        text=_said(catalogue, update),
+    )
+
+
+def _said(catalogue: Catalogue, update: Update) -> str:
+    """The sentence that users read then, in the words of the settings as they are now."""
+    if update.caused_by:
+        return f"{_title(catalogue, update.service)} is affected by the trouble with {_titles(catalogue, update)}."
+    after = ServiceState(service=update.service, status=update.status, since=update.at, category=update.category)
+    told = notices.notice(
+        msgspec.structs.replace(catalogue, features={}),
+        Snapshot(),
+        Snapshot(services={update.service: after}),
+        update.kind,
+        update.service,
+        update.at,
+    )
+    return told.text
+
+
+def _titles(catalogue: Catalogue, update: Update) -> str:
+    return listed([_title(catalogue, name) for name in update.caused_by])
+
+
+def _title(catalogue: Catalogue, name: str) -> str:
+    service = catalogue.services.get(name)
+    return (service.title if service else "") or name
+
+
+def _date(at: float) -> str:
+    day = datetime.fromtimestamp(at, UTC)
+    return f"{day.day} {MONTHS[day.month - 1]}"

@@ -1,0 +1,109 @@
+"""Templates, and what came of them: bytes that are made once and sent to everybody who asks."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from collections.abc import Callable, Hashable, Mapping
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broadcaster.node.pages.words import moment
+
+WORTH_PACKING = 600
+"""Bytes from which on a body is sent packed to whoever takes it so."""
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML document can have, however it is written."""
+
+_environment = Environment(
+    loader=PackageLoader("broadcaster.node.pages"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+)
+_environment.globals["moment"] = moment
+_environment.globals["badge"] = _environment.get_template("macros.html").module.badge  # type: ignore[attr-defined]
+
+
+class Rendered(msgspec.Struct, frozen=True, kw_only=True):
+    """A body, the same packed by gzip (empty where that is not worth it), and a tag that differs where it does."""
+
+    body: bytes
+    packed: bytes
+    tag: str
+    media_type: str
+
+
+def render(template: str, /, **values: object) -> Markup:
+    """The template with these values, of which everything that is not Markup is escaped."""
+    return Markup(_environment.get_template(template).render(**values))  # noqa: S704 - it escapes
+
+
+def rendered(body: str | bytes, media_type: str) -> Rendered:
+    """What is sent of a body."""
+    if isinstance(body, str):
+        body = _NO_XML.sub("\ufffd", body).encode()
+    return Rendered(
+        body=body,
+        packed=gzip.compress(body, 6, mtime=0) if len(body) >= WORTH_PACKING else b"",
+        tag=f'W/"{hashlib.sha256(body).hexdigest()[:20]}"',
+        media_type=media_type,
+    )
+
+
+def answer(request: Request, what: Rendered, headers: Mapping[str, str], *, status: int = 200) -> Response:
+    """The response to one who may have it already (``If-None-Match``), or takes it packed."""
+    headers = {**headers, "ETag": what.tag, "Vary": "Accept-Encoding"}
+    known = request.headers.get("if-none-match", "")
+    if status == 200 and what.tag in (each.strip() for each in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    if what.packed and _takes_gzip(request.headers.get("accept-encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+        return Response(what.packed, status_code=status, headers=headers, media_type=what.media_type)
+    return Response(what.body, status_code=status, headers=headers, media_type=what.media_type)
+
+
+class Latest:
+    """The last thing that was made, and what of: it is made anew when that differs."""
+
+    __slots__ = ("_key", "_made")
+
+    def __init__(self) -> None:
+        self._key: Hashable = None
+        self._made: Rendered | None = None
+
+    def get(self, key: Hashable, make: Callable[[], Rendered]) -> Rendered:
+        if self._made is None or self._key != key:
+            self._made, self._key = make(), key
+        return self._made
+
+
+class Same:
+    """Equal to itself wrapped again, and to nothing else; keeps it alive."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: object) -> None:
+        self._of = of
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other._of is self._of
+
+    def __hash__(self) -> int:
+        return id(self._of)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for each in accepted.lower().split(","):
+        coding, _, parameters = each.partition(";")
+        if coding.strip() == "gzip":
+            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
