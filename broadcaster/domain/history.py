@@ -186,6 +186,8 @@ class History:
         if held is None:
             self._forget(at)
             held = Incident(name=name, began=at)
+        if state.status is _last(held, service):
+            return  # it was out of sight for a while, and is as it was
         at = max(at, held.updates[-1].at) if held.updates else at
         kind = event_kind(was, state.status)
         update = Update(
@@ -232,6 +234,11 @@ def _own_name(state: ServiceState, at: float, is_committed: bool) -> str:
     if state.override is not None:
         at = state.override.starts_at
     return f"{state.service}-{int(at * 1000):x}" if is_committed or state.override is not None else ""
+
+
+def _last(incident: Incident, service: str) -> Status | None:
+    """How the service was by the last update of it, None if there is none."""
+    return next((each.status for each in reversed(incident.updates) if each.service == service), None)
 
 
 def _bounded(updates: tuple[Update, ...]) -> tuple[Update, ...]:

@@ -70,3 +70,4 @@ async def write_past(
         )
         assert written.outcome is Outcome.DONE, written
         position, held[name], revisions[name] = written.position, status, written.position.revision
+    await store.heartbeat("test", now, dict.fromkeys(services, now), position)

@@ -23,6 +23,8 @@ client.addEventListener("notice", ({ detail }) => {
   const title = words.title(service);
   if (!isFound) {
     noteClock(at);
+  } else if (isFirst) {
+    return; // the page that the server made told it
   }
   tell({ kind, title, at, text: text || words.becameText(service), affects, before: isFound, local: isLocal, incident });
   past.renewSoon();

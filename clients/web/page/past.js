@@ -65,17 +65,17 @@ export class Past {
 
 // Puts the new in the place of the old where it differs; what was unfolded or focused stays so.
 function replace(shown, next) {
-  const unfolded = shown.querySelector("details")?.open ?? false;
-  const details = next.querySelector("details");
-  if (details) {
-    details.open = unfolded;
+  const folding = (node) => new Map([...node.querySelectorAll("details")].map((each) => [each.dataset.of, each]));
+  const before = folding(shown);
+  for (const [of, details] of folding(next)) {
+    details.open = before.get(of)?.open ?? details.open;
   }
   if (shown.isEqualNode(next)) {
     return;
   }
-  const isFocused = shown.contains(document.activeElement);
+  const focused = shown.contains(document.activeElement) && document.activeElement.closest("details")?.dataset.of;
   shown.replaceWith(document.adoptNode(next));
-  if (isFocused) {
-    next.querySelector("summary")?.focus();
+  if (focused) {
+    folding(next).get(focused)?.querySelector("summary").focus();
   }
 }

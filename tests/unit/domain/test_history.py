@@ -171,13 +171,17 @@ def test_what_is_not_observed_any_more_ends_no_incident() -> None:
     made = History()
     up = ServiceState(service="auth", status=Status.UP, since=T)
     made.take(Snapshot(services={"auth": up}), T)
-    for status, since in ((Status.DOWN, T + 10), (Status.UNKNOWN, T + 20), (Status.UP, T + 5)):
-        state = msgspec.structs.replace(up, status=status, since=since, incident="auth-1" if since == T + 10 else "")
-        made.take(Snapshot(services={"auth": state}), T + 30)
-        if status is Status.UNKNOWN:
-            assert incidents(made)[0].is_open
-    assert made.uptime("auth", T + 40).days[-1] == Day(up=20, down=10, unknown=10, outages=1)
-    assert incidents(made)[0].ended == T + 30
+    down = msgspec.structs.replace(up, status=Status.DOWN, since=T + 10, incident="auth-1")
+    unknown = msgspec.structs.replace(down, status=Status.UNKNOWN, since=T + 20)
+    for now, state in ((T + 11, down), (T + 21, unknown), (T + 25, down), (T + 26, unknown), (T + 30, up)):
+        made.take(Snapshot(services={"auth": state}), now)
+        assert [each.is_open for each in incidents(made)] == [now < T + 30]
+    assert made.uptime("auth", T + 40).days[-1] == Day(up=20, down=11, unknown=9, outages=1)
+    [found] = incidents(made)
+    assert [(each.kind, each.at) for each in found.updates] == [
+        (EventKind.DOWN, T + 10),
+        (EventKind.RECOVERED, T + 30),
+    ]
 
 
 def test_replaying_again_adds_nothing_and_a_new_epoch_goes_on() -> None:
