@@ -222,3 +222,13 @@ async def test_a_cancelled_wait_loses_no_record(store: Store) -> None:
             await waiting
         await store.commit(decision(), commit="c1", expected_revision=0, known=known)
         assert isinstance(await record(subscription), TransitionRecord)
+
+
+async def test_a_heartbeat_says_how_long_probes_took(store: Store) -> None:
+    """Beside when they ended; a worker that says nothing of it is heard all the same."""
+    known = await seeded(store)
+    async with store.subscribe() as subscription:
+        await store.heartbeat("w1", 50.0, {"auth": 49.5}, known, {"auth": 0.0125})
+        await store.heartbeat("w1", 51.0, {"auth": 50.5}, known)
+        heard = [await record(subscription) for _ in range(2)]
+    assert [dict(each.latencies) for each in heard if isinstance(each, HeartbeatRecord)] == [{"auth": 0.0125}, {}]

@@ -216,3 +216,17 @@ async def test_a_badge_of_nothing_says_so(tmp_path: Path, path: str) -> None:
             assert "no such service" in answer.text
             assert "<script>" not in answer.text
             assert answer.headers["content-security-policy"] == "default-src 'none'"
+
+
+async def test_the_documents_badges_are_there(tmp_path: Path) -> None:
+    """As docs/status-page.md and the README have them."""
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "status-page.md").read_text() + (root / "README.md").read_text()
+    paths = re.findall(r"https://status\.example\.com(/badge/[^)]+)", text)
+    assert len(paths) == 3
+    async with run_stack(tmp_path, services=("auth",)) as stack:
+        for path in paths:
+            answer = await stack.nodes[0].get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+            assert answer.headers["cache-control"] == "no-cache"
+            assert ("Login: up" if "label=Login" in path else "Sign-in: up") in answer.text

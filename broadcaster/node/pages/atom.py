@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
@@ -53,7 +54,7 @@ class IncidentFeed:
         self._manager = manager
         self._history = history
         self._namespace = namespace
-        self._kept = Latest()
+        self._kept: Latest[Rendered] = Latest()
 
     def get(self) -> Rendered:
         catalogue = self._manager.catalogue
@@ -64,8 +65,7 @@ class IncidentFeed:
         catalogue = self._manager.catalogue
         announced = [name for name in catalogue.services if catalogue.is_announced(name)]
         incidents = [
-            past.incident_view(catalogue, each)
-            for each, _ in zip(self._history.incidents(announced), range(MOST_IN_FEED), strict=False)
+            past.incident_view(catalogue, each) for each in islice(self._history.incidents(announced), MOST_IN_FEED)
         ]
         entries = sorted(
             (entry for each in incidents for entry in self._entries(each)),

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import islice
 
 import msgspec
+from markupsafe import Markup
 
 from broadcaster.domain.history import History
-from broadcaster.domain.model import FeedState
+from broadcaster.domain.model import Catalogue, FeedState
 from broadcaster.domain.scope import Scope
+from broadcaster.domain.uptime import Uptime
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.pages import past, words
 from broadcaster.node.pages.latencies import Latencies, Line, line
-from broadcaster.node.pages.past import DayView
 from broadcaster.node.pages.templating import Latest, Rendered, Same, render, rendered
 from broadcaster.protocol import notices
 from broadcaster.protocol.messages import FeatureView, InternalView, ServiceView, Welcome, timestamp
 
 MOST_SHOWN = 12
 """Incidents on the page; the feed has more."""
+
+PAST_SECONDS = 20
 
 HTML = "text/html; charset=utf-8"
 
@@ -33,7 +37,7 @@ class FeatureRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
-    """``held`` says how long it has been so; ``troubled`` are the days on which something was wrong, latest first."""
+    """``held`` says how long it has been so; ``past`` are its days."""
 
     name: str
     title: str
@@ -42,16 +46,22 @@ class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     since: datetime | None
     held: str
-    days: tuple[DayView, ...]
-    troubled: tuple[DayView, ...]
-    summary: str
+    past: Markup
     internal: InternalView | None
     why: str
     line: Line | None
 
 
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened, as it is on the page: each service's days, and the incidents."""
+
+    days: Mapping[str, Markup]
+    incidents: Markup
+
+
 class StatusPage:
-    """Renders at most once a second and state of things, for users and for operators."""
+    """Renders at most once a second and state of things, for users and for operators; what happened, which is most of
+    it, at most every ``PAST_SECONDS`` unless something happens."""
 
     def __init__(
         self,
@@ -64,7 +74,8 @@ class StatusPage:
         self._history = history
         self._latencies = latencies
         self._clock = clock
-        self._kept = {False: Latest(), True: Latest()}
+        self._kept: dict[bool, Latest[Rendered]] = {False: Latest(), True: Latest()}
+        self._past: dict[bool, Latest[Past]] = {False: Latest(), True: Latest()}
 
     def __repr__(self) -> str:
         return f"StatusPage({self._history!r})"
@@ -72,18 +83,21 @@ class StatusPage:
     def get(self, *, internal: bool = False) -> Rendered:
         """The page as of this second. ``internal``: with what only operators may see."""
         now, manager = int(self._clock()), self._manager
-        # Not their ids, which live no longer than they do.
-        key = (now, Same(manager.snapshot), Same(manager.catalogue), manager.feed_state, self._history.revision)
-        return self._kept[internal].get(key, lambda: rendered(self._render(now, internal=internal), HTML))
+        known = (Same(manager.catalogue), self._history.revision)
+        key = (now, Same(manager.snapshot), manager.feed_state, known)
 
-    def _render(self, now: float, *, internal: bool) -> str:
-        catalogue = Scope(internal=internal).narrow(self._manager.catalogue)
+        def make() -> Rendered:
+            catalogue = Scope(internal=internal).narrow(manager.catalogue)
+            happened = self._past[internal].get(
+                (now // PAST_SECONDS, known), lambda: render_past(catalogue, self._history, now)
+            )
+            return rendered(self._render(catalogue, happened, now, internal=internal), HTML)
+
+        return self._kept[internal].get(key, make)
+
+    def _render(self, catalogue: Catalogue, happened: Past, now: float, *, internal: bool) -> str:
         feed = self._manager.feed_state
         told = notices.welcome(catalogue, self._manager.snapshot, feed, now, internal=internal)
-        incidents = [
-            past.incident_view(catalogue, each)
-            for each, _ in zip(self._history.incidents(_announced(told)), range(MOST_SHOWN), strict=False)
-        ]
         return render(
             "page.html",
             internal=internal,
@@ -92,14 +106,11 @@ class StatusPage:
             freshness=freshness(feed, told.at),
             overall=words.overall(told.services, told.features, feed),
             features=[feature_row(each, told) for each in told.features],
-            services=[self._service_row(each, now) for each in told.services],
-            incidents=incidents,
-            no_incidents=past.no_incidents(self._history.uptime(each.name, now) for each in told.services),
+            services=[self._service_row(each, happened.days[each.name], now) for each in told.services],
+            incidents=happened.incidents,
         )
 
-    def _service_row(self, service: ServiceView, now: float) -> ServiceRow:
-        uptime = self._history.uptime(service.name, now)
-        days = past.day_views(uptime, now)
+    def _service_row(self, service: ServiceView, days: Markup, now: float) -> ServiceRow:
         return ServiceRow(
             name=service.name,
             title=words.title(service),
@@ -108,13 +119,33 @@ class StatusPage:
             detail=words.service_detail(service),
             since=service.since,
             held=f"for {words.span(now - service.since.timestamp())}" if service.since else "",
-            days=days,
-            troubled=tuple(day for day in reversed(days) if day.is_troubled),
-            summary=past.summary(uptime),
+            past=days,
             internal=service.internal or None,
             why=_why(service.internal) if service.internal else "",
             line=line(self._latencies.of(service.name)) if service.internal else None,
         )
+
+
+def render_past(catalogue: Catalogue, history: History, now: float) -> Past:
+    """What happened to the services of the catalogue that are announced."""
+    announced = [name for name in catalogue.services if catalogue.is_announced(name)]
+    uptimes = {name: history.uptime(name, now) for name in announced}
+    return Past(
+        days={name: _render_days(name, uptime, now) for name, uptime in uptimes.items()},
+        incidents=render(
+            "incidents.html",
+            incidents=[
+                past.incident_view(catalogue, each) for each in islice(history.incidents(announced), MOST_SHOWN)
+            ],
+            no_incidents=past.no_incidents(uptimes.values()),
+        ),
+    )
+
+
+def _render_days(name: str, uptime: Uptime, now: float) -> Markup:
+    days = past.day_views(uptime, now)
+    troubled = [day for day in reversed(days) if day.is_troubled]
+    return render("past.html", name=name, days=days, troubled=troubled, summary=past.summary(uptime))
 
 
 def feature_row(feature: FeatureView, told: Welcome) -> FeatureRow:
@@ -136,7 +167,3 @@ def freshness(feed: FeedState, made: datetime) -> str:
 def _why(internal: InternalView) -> str:
     """Why a service is as it is, for operators."""
     return ": ".join(filter(None, (internal.category.value if internal.category else "", internal.detail)))
-
-
-def _announced(told: Welcome) -> frozenset[str]:
-    return frozenset(each.name for each in told.services)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, TypeVar
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from broadcaster.node.pages.words import moment
+
+T = TypeVar("T")
 
 WORTH_PACKING = 600
 """Bytes from which on a body is sent packed to whoever takes it so."""
@@ -71,16 +74,16 @@ def answer(request: Request, what: Rendered, headers: Mapping[str, str], *, stat
     return Response(what.body, status_code=status, headers=headers, media_type=what.media_type)
 
 
-class Latest:
+class Latest(Generic[T]):
     """The last thing that was made, and what of: it is made anew when that differs."""
 
     __slots__ = ("_key", "_made")
 
     def __init__(self) -> None:
         self._key: Hashable = None
-        self._made: Rendered | None = None
+        self._made: T | None = None
 
-    def get(self, key: Hashable, make: Callable[[], Rendered]) -> Rendered:
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
         if self._made is None or self._key != key:
             self._made, self._key = make(), key
         return self._made
