@@ -24,7 +24,8 @@ QUARTER: tuple[tuple[str, Status, float, float, Category | None], ...] = (
     ("assistant", Status.DEGRADED, 5.5, 100 * MINUTE, Category.QUOTA),
     ("analytics", Status.DEGRADED, 1.2, 25 * MINUTE, Category.SLOW),
 )
-"""Troubles of three months: whose, what, how many days ago it began, how many seconds it lasted, and why."""
+"""Troubles of three months: whose, what, how many days before the last midnight (UTC) it began, how many seconds it
+lasted, and why. All but the longest begin and end on one day, whenever a test runs."""
 
 
 async def write_past(
@@ -48,7 +49,7 @@ async def write_past(
     ]
     for name, status, ago, seconds, category in troubles:
         if name in services and ago < days:
-            began = now - ago * DAY
+            began = now // DAY * DAY - ago * DAY
             incident = f"{name}-{int(began * 1000):x}"
             changes.append((began, name, status, category, incident))
             changes.append((began + seconds, name, Status.UP, None, incident))

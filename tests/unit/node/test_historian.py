@@ -17,11 +17,14 @@ from tests.support.managers import World, running_world, until
 
 
 class SlowStore:
-    """The world's store, of which ``history`` fails and waits as a test wants."""
+    """The world's store, of which ``history`` fails and waits as a test wants: ``early``, with what there was when it was
+    asked, or else with what there is when it answers."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, *, early: bool = True) -> None:
         self._store = store
+        self._early = early
         self.failures = 0
+        self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -29,9 +32,10 @@ class SlowStore:
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("away")
-        entries = await self._store.history(limit)
+        before = await self._store.history(limit)
+        self.asked.set()
         await self.may_answer.wait()
-        return entries
+        return before if self._early else await self._store.history(limit)
 
 
 @asynccontextmanager
@@ -72,17 +76,20 @@ async def test_it_reads_what_was_and_hears_what_comes() -> None:
             assert made.history.uptime("auth", world.now + 5).outages == 2
 
 
-async def test_what_happens_while_it_reads_is_neither_lost_nor_doubled() -> None:
-    """Some of it is in what is read, and some is not."""
+@pytest.mark.parametrize("early", [True, False])
+async def test_what_happens_while_it_reads_is_neither_lost_nor_doubled(early: bool) -> None:
+    """Whether it is in what is read or not."""
     async with running_world() as world:
-        store = SlowStore(world.store)
+        store = SlowStore(world.store, early=early)
         store.may_answer.clear()
         async with running(world, store) as made:
+            await store.asked.wait()
             await outage(world)
             assert not made.is_read
             store.may_answer.set()
             await until(lambda: made.is_read)
             assert kinds(made) == [EventKind.DOWN, EventKind.RECOVERED]
+            assert made.history.uptime("auth", world.now).outages == 1
 
 
 async def test_a_carrier_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
