@@ -46,10 +46,11 @@ export class Past {
 
   #show(made) {
     for (const row of document.querySelectorAll("#services .row")) {
-      const name = CSS.escape(row.dataset.name);
-      const next = made.querySelector(`#services .row[data-name="${name}"] .past`);
-      const shown = row.querySelector(".past");
-      if (next && shown) {
+      const anew = made.querySelector(`#services .row[data-name="${CSS.escape(row.dataset.name)}"]`);
+      const [shown, next] = [row, anew].map((each) => each?.querySelector(".past"));
+      if ("untold" in row.dataset) {
+        replaceUntold(row, anew);
+      } else if (next && shown) {
         replace(shown, next);
       } else if (next) {
         row.append(document.adoptNode(next));
@@ -60,6 +61,16 @@ export class Past {
       replace(document.getElementById("incidents"), incidents);
       this.#onRenewed(new Set([...document.querySelectorAll(".incident")].map((each) => each.dataset.incident)));
     }
+  }
+}
+
+// A row that the feed does not tell of is all the server's.
+function replaceUntold(row, anew) {
+  if (anew) {
+    anew.dataset.untold = "";
+    replace(row, anew);
+  } else {
+    row.remove();
   }
 }
 

@@ -156,9 +156,7 @@ export class View {
     const wanted = new Set(views.map((view) => `${kind} ${view.name}`));
     for (const [key, row] of this.#rows) {
       if (key.startsWith(`${kind} `) && !wanted.has(key)) {
-        this.#times.delete(row.time);
-        row.item.remove();
-        this.#rows.delete(key);
+        this.#dropRow(key, row);
       }
     }
     views.forEach((view, index) => {
@@ -182,6 +180,17 @@ export class View {
         setTime(row.time, since);
       }
     });
+  }
+
+  // Operators are shown services that the feed does not tell of: what the server made of them stays (see past.js).
+  #dropRow(key, row) {
+    this.#times.delete(row.time);
+    this.#rows.delete(key);
+    if (find("page").dataset.audience === "operators") {
+      row.item.dataset.untold = "";
+    } else {
+      row.item.remove();
+    }
   }
 
   #makeRow(isTimed) {

@@ -17,8 +17,8 @@ from tests.support.managers import World, running_world, until
 
 
 class SlowStore:
-    """The world's store, of which ``history`` fails and waits as a test wants: ``early``, with what there was when it was
-    asked, or else with what there is when it answers."""
+    """The world's store, of which ``history`` fails and waits as a test wants, and then tells what there was when it
+    was asked (``early``) or what there is when it answers."""
 
     def __init__(self, store: MemoryStore, *, early: bool = True) -> None:
         self._store = store
