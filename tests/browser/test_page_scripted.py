@@ -247,6 +247,19 @@ async def test_a_short_break_is_not_shown(browser: Browser) -> None:
     await expect(script.page.locator("#events .event")).to_have_count(0)
 
 
+async def test_what_was_so_already_is_no_news(browser: Browser) -> None:
+    """Troubles that the page finds as it opens are in its rows; those that it finds after a break are news."""
+    script = await scripted(browser)
+    script.say(welcome({"auth": "down", "store": "up"}))
+    await script.says("headline", "Problems with Auth")
+    await expect(script.page.locator("#events .event")).to_have_count(0)
+    await script.close(1012)
+    await script.connected()
+    script.say(welcome({"auth": "down", "store": "down"}))
+    await script.says("events", "Store Down")
+    await expect(script.page.locator("#events .event")).to_have_count(1)
+
+
 async def test_a_final_close_waits_for_the_user(browser: Browser) -> None:
     """After a code that forbids reconnecting the page says so and leaves the next try to the user."""
     script = await scripted(browser)

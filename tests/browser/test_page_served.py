@@ -283,3 +283,7 @@ async def take(browser: Browser, stack: Stack, folder: Path, name: str, headline
     await page.screenshot(path=folder / f"{name}-operators.png", full_page=True)
     await page.emulate_media(media="print")
     await page.screenshot(path=folder / f"{name}-print.png", full_page=True)
+    await page.pdf(path=folder / f"{name}-print.pdf", format="A4", print_background=True)
+    page = await opened(browser, stack.nodes[0].url, forced_colors="active", color_scheme="dark")
+    await page.locator("#services summary").first.click()
+    await page.screenshot(path=folder / f"{name}-forced-colors.png", full_page=True)

@@ -63,7 +63,7 @@ def page_routes(
     return [
         Route("/", index),
         Route("/feed.atom", incidents),
-        Route("/badge/{service}.svg", picture),
+        Route("/badge/{service:path}.svg", picture),
     ]
 
 
