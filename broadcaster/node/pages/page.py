@@ -89,7 +89,7 @@ class StatusPage:
         def make() -> Rendered:
             catalogue = Scope(internal=internal).narrow(manager.catalogue)
             happened = self._past[internal].get(
-                (now // PAST_SECONDS, known), lambda: render_past(catalogue, self._history, now)
+                (now // PAST_SECONDS, known), lambda: render_past(catalogue, self._history, self._clock())
             )
             return rendered(self._render(catalogue, happened, now, internal=internal), HTML)
 

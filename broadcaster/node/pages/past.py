@@ -18,7 +18,7 @@ from broadcaster.protocol import notices
 from broadcaster.protocol.messages import timestamp
 
 NOTICEABLE = 1.0
-"""Seconds of trouble that make a day a day with trouble."""
+"""Seconds of planned work, or without an observation, from which on a day says so. Troubles it always says."""
 
 GAP = 0.05
 """The part of a day that nobody observed from which on the day says so."""
@@ -78,22 +78,23 @@ def _day_view(day: Day | None, number: int) -> DayView:
     if day is None:
         return DayView(level="none", date=date, text="no data")
     said = [
-        f"{words} {span(seconds)}"
-        for words, seconds in (
-            ("down", day.down),
-            ("degraded", day.degraded),
-            ("planned work", day.planned),
-            ("not observed", day.unknown),
+        f"{words} {span(max(1.0, seconds))}"
+        for words, seconds, is_said in (
+            ("down", day.down, day.down > 0 or day.outages),
+            ("degraded", day.degraded, day.degraded > 0),
+            ("planned work", day.planned, day.planned >= NOTICEABLE),
+            ("not observed", day.unknown, day.unknown >= NOTICEABLE),
         )
-        if seconds >= NOTICEABLE
+        if is_said
     ]
     return DayView(level=_level(day), date=date, text=", ".join(said) or "no trouble")
 
 
 def _level(day: Day) -> str:
-    for level, seconds in (("down", day.down), ("degraded", day.degraded)):
-        if seconds >= NOTICEABLE:
-            return level
+    if day.down > 0 or day.outages:
+        return "down"
+    if day.degraded > 0:
+        return "degraded"
     if day.unknown >= GAP * day.counted:
         return "unknown"
     return "planned" if day.planned >= NOTICEABLE else "up"
