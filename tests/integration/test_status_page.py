@@ -230,3 +230,15 @@ async def test_the_documents_badges_are_there(tmp_path: Path) -> None:
             assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
             assert answer.headers["cache-control"] == "no-cache"
             assert ("Login: up" if "label=Login" in path else "Sign-in: up") in answer.text
+
+
+async def test_words_of_another_language_are_marked_as_such(tmp_path: Path) -> None:
+    """The page is in English, and the settings' sentences may be in what they are."""
+    chat = {"title": "Chat", "requires": ["auth"], "texts": {"down": "Der Chat geht gerade nicht."}}
+    changes = {"default_locale": "de", "features": {"chat": chat}}
+    async with run_stack(tmp_path, services=("auth",), changes=changes) as stack:
+        await stack.services["auth"].kill()
+        await stack.until_status({"auth": "down"})
+        page = await until_page(stack.nodes[0], "Ongoing")
+        assert '<p class="row-detail" lang="de">Der Chat geht gerade nicht. Cause: Sign-in.</p>' in page
+        assert '<span class="update-text">Sign-in is unavailable.' in page

@@ -29,11 +29,14 @@ HTML = "text/html; charset=utf-8"
 
 
 class FeatureRow(msgspec.Struct, frozen=True, kw_only=True):
+    """``lang`` is the language of the detail where that is not English."""
+
     name: str
     title: str
     level: str
     word: str
     detail: str
+    lang: str
 
 
 class ServiceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +158,7 @@ def feature_row(feature: FeatureView, told: Welcome) -> FeatureRow:
         level=words.level_of(feature.status),
         word=words.status_word(feature.status),
         detail=words.feature_detail(feature, told.services),
+        lang=words.foreign(feature.lang) if feature.text else "",
     )
 
 

@@ -13,7 +13,7 @@ import msgspec
 from broadcaster.domain.history import Incident, Update
 from broadcaster.domain.model import Catalogue, EventKind, ServiceState, Snapshot, Status
 from broadcaster.domain.uptime import DAY_SECONDS, Day, Uptime
-from broadcaster.node.pages.words import MONTHS, listed, span
+from broadcaster.node.pages.words import MONTHS, foreign, listed, span
 from broadcaster.protocol import notices
 from broadcaster.protocol.messages import timestamp
 
@@ -45,11 +45,14 @@ class DayView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpdateView(msgspec.Struct, frozen=True, kw_only=True):
+    """``lang`` is the language of the text where that is not English."""
+
     at: datetime
     level: str
     title: str
     word: str
     text: str
+    lang: str = ""
 
 
 class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,19 +155,22 @@ def _affected(catalogue: Catalogue, incident: Incident) -> list[str]:
 
 
 def _update_view(catalogue: Catalogue, update: Update) -> UpdateView:
+    text, lang = _said(catalogue, update)
     return UpdateView(
         at=timestamp(update.at),
         level=_KIND_LEVELS.get(update.kind, "up"),
         title=_title(catalogue, update.service),
         word=KIND_WORDS[update.kind],
-        text=_said(catalogue, update),
+        text=text,
+        lang=lang,
     )
 
 
-def _said(catalogue: Catalogue, update: Update) -> str:
-    """The sentence that users read then, in the words of the settings as they are now."""
+def _said(catalogue: Catalogue, update: Update) -> tuple[str, str]:
+    """The sentence that users read then, in the words of the settings as they are now, and its language."""
     if update.caused_by:
-        return f"{_title(catalogue, update.service)} is affected by the trouble with {_titles(catalogue, update)}."
+        text = f"{_title(catalogue, update.service)} is affected by the trouble with {_titles(catalogue, update)}."
+        return text, ""
     after = ServiceState(service=update.service, status=update.status, since=update.at, category=update.category)
     told = notices.notice(
         msgspec.structs.replace(catalogue, features={}),
@@ -174,7 +180,7 @@ def _said(catalogue: Catalogue, update: Update) -> str:
         update.service,
         update.at,
     )
-    return told.text
+    return told.text, foreign(told.lang)
 
 
 def _titles(catalogue: Catalogue, update: Update) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UnsetType
 
+from broadcaster.domain.languages import ENGLISH
 from broadcaster.domain.model import Criticality, FeedState, Status
 from broadcaster.protocol.messages import FeatureView, PlannedView, ServiceView
 
@@ -158,6 +159,11 @@ def _without(
 
 def listed(titles: Sequence[str]) -> str:
     return "".join(titles) if len(titles) < 2 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def foreign(lang: str | UnsetType) -> str:
+    """The language of a text from the settings, for the page to say; '' where it is that of the page, English."""
+    return lang if lang and lang != ENGLISH else ""
 
 
 def span(seconds: float) -> str:

@@ -18,7 +18,7 @@ let isFirst = true;
 const client = new AvailabilityClient("ws/status", { share: false, pauseHidden: false, heartbeatMs: 10_000 });
 
 client.addEventListener("notice", ({ detail }) => {
-  const { kind, at, service, features, text, isFound, isLocal, incident } = detail;
+  const { kind, at, service, features, text, lang, isFound, isLocal, incident } = detail;
   const affects = features.map((feature) => ({ title: words.title(feature), status: feature.status }));
   const title = words.title(service);
   if (!isFound) {
@@ -26,7 +26,8 @@ client.addEventListener("notice", ({ detail }) => {
   } else if (isFirst) {
     return; // the page that the server made told it
   }
-  tell({ kind, title, at, text: text || words.becameText(service), affects, before: isFound, local: isLocal, incident });
+  const said = text ? { text, lang } : { text: words.becameText(service) };
+  tell({ kind, title, at, ...said, affects, before: isFound, local: isLocal, incident });
   past.renewSoon();
 });
 

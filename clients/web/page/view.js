@@ -85,6 +85,7 @@ export class View {
       level: words.levelOf(feature.status),
       title: words.title(feature),
       detail: words.featureDetail(feature, replica.services),
+      lang: feature.text ? feature.lang : "",
       word: words.statusWord(feature.status),
     }));
     this.#showRows(find("services"), "service", [...replica.services.values()], (service) => ({
@@ -97,7 +98,7 @@ export class View {
     find("features-title").parentElement.hidden = replica.features.size === 0;
   }
 
-  addEvent({ kind, title = "", at, text, affects, before, local, incident = "" }) {
+  addEvent({ kind, title = "", at, text, lang, affects, before, local, incident = "" }) {
     const item = element("li", "event");
     item.dataset.incident = incident;
     item.toggleAttribute("data-found", before === true);
@@ -108,7 +109,9 @@ export class View {
     const name = element("span", "event-title", title && `${title} `);
     name.append(element("span", "word", EVENT_WORDS[kind] ?? "Changed"));
     head.append(name, this.#time(at, words.ago));
-    body.append(head, element("p", "event-text", text));
+    const sentence = element("p", "event-text", text);
+    setLanguage(sentence, lang);
+    body.append(head, sentence);
     const notes = affects.map((each) => `${each.title}: ${words.statusWord(each.status).toLowerCase()}`);
     if (before) {
       notes.push("Found when this page connected");
@@ -169,12 +172,13 @@ export class View {
       if (list.children[index] !== row.item) {
         list.insertBefore(row.item, list.children[index] ?? null);
       }
-      const { level, title, detail, word, since } = describe(view);
+      const { level, title, detail, lang, word, since } = describe(view);
       row.item.dataset.level = level;
       row.item.dataset.name = view.name;
       row.icon.setAttribute("href", `#icon-${level}`);
       setText(row.title, title);
       setText(row.detail, detail);
+      setLanguage(row.detail, lang);
       setText(row.word, word);
       if (row.time) {
         setTime(row.time, since);
@@ -244,6 +248,15 @@ function badge(icon) {
   svg.append(use);
   made.append(svg);
   return made;
+}
+
+// The page is in English; what the server sent need not be.
+function setLanguage(node, lang) {
+  if (lang && lang !== "en") {
+    node.lang = lang;
+  } else {
+    node.removeAttribute("lang");
+  }
 }
 
 function setText(node, text) {
