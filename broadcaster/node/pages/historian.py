@@ -22,6 +22,9 @@ log = structlog.get_logger()
 MOST_ENTRIES = 10_000
 """How much is read at most, which is about all that a carrier keeps."""
 
+FEWEST_ENTRIES = 1000
+"""How much is asked for at least, of a carrier that is too far away to give all of it in time."""
+
 MOST_PENDING = 1000
 """Changes that are kept while it is read. What more of them say is in what is read, or in the snapshot after it."""
 
@@ -61,19 +64,23 @@ class Historian:
 
     async def run(self) -> None:
         """Reads what is missing, until it is cancelled."""
+        limit = MOST_ENTRIES
         while True:
             await self._is_wanted.wait()
             self._is_wanted.clear()
             try:
-                entries = await self._store.history(MOST_ENTRIES)
+                entries = await self._store.history(limit)
             except StoreCorrupted as error:
                 log.error("history_unreadable", error=str(error))
                 entries = []
             except StoreError as error:
-                log.warning("history_unread", error=str(error))
+                if limit > FEWEST_ENTRIES:
+                    log.warning("history_unread", error=str(error), limit=limit)
+                limit = max(FEWEST_ENTRIES, limit // 2)
                 self._is_wanted.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            limit = MOST_ENTRIES
             try:
                 await self._replay(entries)
             except Exception:

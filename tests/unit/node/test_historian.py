@@ -24,11 +24,13 @@ class SlowStore:
         self._store = store
         self._early = early
         self.failures = 0
+        self.limits: list[int] = []
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     async def history(self, limit: int = 1000) -> list[Entry]:
+        self.limits.append(limit)
         if self.failures:
             self.failures -= 1
             raise StoreUnavailable("away")
@@ -93,15 +95,15 @@ async def test_what_happens_while_it_reads_is_neither_lost_nor_doubled(early: bo
 
 
 async def test_a_carrier_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it answers; what happened meanwhile is there."""
+    """Until it answers, for less each time, as it may be far away; what happened meanwhile is there."""
     monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
     async with running_world() as world:
         store = SlowStore(world.store)
-        store.failures = 3
+        store.failures = 5
         await outage(world)
         async with running(world, store) as made:
             await until(lambda: made.is_read)
-            assert store.failures == 0
+            assert store.limits == [10_000, 5000, 2500, 1250, 1000, 1000]
             assert kinds(made) == [EventKind.DOWN, EventKind.RECOVERED]
 
 
