@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -82,7 +83,13 @@ class Chat:
 
     async def well(self) -> None:
         """Waits until the element's own client is connected, and all is well."""
-        await self.page.wait_for_function("notices.client.standing === 'well'")
+        await self.until("notices.client.standing === 'well'")
+
+    async def until(self, expression: str) -> None:
+        """Waits until this is true. (Playwright's own way of waiting evaluates, which the page's policy forbids.)"""
+        async with asyncio.timeout(DEADLINE):
+            while not await self.page.evaluate(expression):
+                await asyncio.sleep(0.02)
 
     async def scripted(self) -> None:
         """Gives the element a client that says what the test wants."""
@@ -105,10 +112,7 @@ class Chat:
 
     async def settled(self) -> None:
         """Waits until nothing moves any more."""
-        await self.page.wait_for_function(
-            "() => notices.shadowRoot.getAnimations({ subtree: true }).length === 0 &&"
-            " document.getAnimations({ subtree: true }).every((each) => each.playState === 'finished')"
-        )
+        await self.until("notices.shadowRoot.getAnimations().length === 0")
 
     async def violations(self) -> list[str]:
         """What axe finds, in a line each."""

@@ -1,8 +1,8 @@
 // A reader of the element without the element: a real client on a clock of its own, and the story that goes on.
 
-import { Words } from "../src/element/words.js";
+import { makeWords } from "../src/element/words.js";
 import { present } from "../src/element/present.js";
-import { follow, look } from "../src/element/story.js";
+import { follow } from "../src/element/story.js";
 import { AvailabilityClient } from "../src/index.js";
 import { settle, World } from "./world.js";
 
@@ -15,7 +15,7 @@ export class Watch {
   story = new Map();
   said = new Map();
   sending = "";
-  only = [];
+  only = null;
   dismissed = {};
   heldUntil = 0;
   skew = 0;
@@ -41,10 +41,11 @@ export class Watch {
   /** What is shown now. */
   view(options = {}) {
     const now = this.world.time;
-    const { said, sending, only, skew, dismissed } = this;
-    const state = look(this.client, { said, sending, only, skew });
+    const { client, said, sending, only, skew, dismissed } = this;
+    const services = [...client.services.values()].filter(({ name }) => !only || only.includes(name));
+    const state = { client, services, said, sending, skew };
     this.story = state.story = follow(this.story, state, now, this.heldUntil);
-    return present(state, { words: new Words("en"), mode: "banner", dismissed, ...options }, now);
+    return present(state, { words: makeWords(), mode: "banner", dismissed, ...options }, now);
   }
 
   /** What is shown after a while in which the element looks once a second. */
@@ -58,15 +59,15 @@ export class Watch {
 
   /** Each notice that is shown, in one string. */
   lines(options = {}) {
-    return this.view(options).lines.map(told);
+    return this.view(options).map(told);
   }
 
   dismiss(index = 0) {
-    const { key, rank } = this.view().lines[index];
+    const { key, rank } = this.view()[index];
     this.dismissed = { ...this.dismissed, [key]: { at: this.world.time, rank } };
   }
 }
 
 export function told({ label, headline, details, sending, when }) {
-  return [label ? `${label}: ${headline.text}` : headline.text, ...details.map(({ text }) => text), sending, when].filter(Boolean).join(" | ");
+  return [label ? `${label}: ${headline}` : headline, ...details, sending, when].filter(Boolean).join(" | ");
 }

@@ -2,227 +2,189 @@
 
 import { AvailabilityClient } from "../index.js";
 import { element, makeBoard } from "./board.js";
-import { Dismissals } from "./dismissals.js";
+import { makeDismissals } from "./dismissals.js";
 import { present } from "./present.js";
-import { follow, look } from "./story.js";
+import { follow } from "./story.js";
 import { style } from "./style.js";
-import { add, load } from "./words.js";
+import { add, additions, load, makeWords } from "./words.js";
 
 const TICK_MS = 1_000; // one timer for all that grows old, while there is anything
 const LINGER_MS = 3_000;
 const HEARING_MS = 100; // a region must be known before it is filled
 const HEARD_MS = 10_000;
-const TEXTS = "service-notices-texts";
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(style);
 
 export class ServiceNotices extends HTMLElement {
   static observedAttributes = ["src", "lang", "mode", "services", "sending"];
-
-  #given = null; // a client of the application's own
-  #wanted = null; // that, or the address of the element's own
-  #own = null;
-  #client = null;
-  #hearing = new AbortController(); // of the client
-  #listening; // to the page
-  #dismissals;
-  #story = new Map();
-  #said = new Map();
-  #skew = 0;
-  #heldUntil = 0;
-  #words = null;
-  #tag = "";
-  #lines = [];
-  #timer = 0;
-  #isOpen = false;
-  #board = makeBoard(
-    (what, line) => this.#act(what, line),
-    () => this.#hold(),
-  );
-  #status = element("p", "", { role: "status", "aria-atomic": "false" });
-  #alert = element("p", "", { role: "alert", "aria-atomic": "false", hidden: "" });
-
   /** Adds a language, or texts to one: an object of texts, or a function that imports one. */
-  static texts(locale, catalogue) {
-    add(locale, catalogue);
-    dispatchEvent(new Event(TEXTS));
-  }
+  static texts = add;
 
-  constructor() {
-    super();
-    const root = this.attachShadow({ mode: "open" });
-    root.adoptedStyleSheets = [sheet];
-    root.append(this.#board.node, this.#status, this.#alert);
-  }
+  #notices = makeNotices(this);
 
   /** What it listens to: a client of the application's own, or else one that it makes of ``src``. */
   get client() {
-    return this.#client;
+    return this.#notices.client();
   }
 
   set client(client) {
-    this.#given = client;
-    this.#attach();
+    this.#notices.listen(client);
   }
 
   connectedCallback() {
-    this.#listening = new AbortController();
-    const { signal } = this.#listening;
-    document.addEventListener("visibilitychange", () => this.#render(), { signal });
-    addEventListener("storage", () => this.#render(), { signal });
-    addEventListener(TEXTS, () => this.#render((this.#tag = "")), { signal });
     if (Object.hasOwn(this, "client")) {
-      this.#given = this.client; // set before this class was there
+      const { client } = this; // set before this class was there
       delete this.client;
+      this.client = client;
     }
-    this.#attach();
-    this.#render();
+    this.#notices.listen();
   }
 
   disconnectedCallback() {
-    this.#listening.abort();
-    queueMicrotask(() => this.isConnected || this.#attach()); // it may only have been moved
+    queueMicrotask(this.#notices.listen); // it may only have been moved
   }
 
-  attributeChangedCallback(name) {
-    if (name === "src") {
-      this.#attach();
-    }
-    this.#render();
+  attributeChangedCallback() {
+    this.#notices.listen();
   }
+}
 
-  // Listens to what it is to listen to, if that is not what it listens to.
-  #attach() {
-    const wanted = this.isConnected ? (this.#given ?? this.getAttribute("src")) : null;
-    if (wanted === this.#wanted) {
-      return;
-    }
-    this.#wanted = wanted;
-    this.#hearing.abort();
-    this.#own?.close();
-    this.#own = typeof wanted === "string" ? new AvailabilityClient(wanted, { locale: this.#language() }) : null;
-    this.#client = this.#own ?? wanted;
-    this.#story = new Map();
-    this.#said.clear();
-    if (wanted) {
-      this.#hear(this.#client);
-      this.#own?.connect().catch(() => {}); // that it ended is shown, too
-    }
-    this.#render();
-  }
+function makeNotices(host) {
+  const board = makeBoard(act);
+  const [status, alert] = ["status", "alert"].map((role) => element("p", { role, "aria-atomic": "false" }));
+  const root = host.attachShadow({ mode: "open" });
+  root.adoptedStyleSheets = [sheet];
+  root.append(board.node, status, alert);
 
-  #hear(client) {
-    this.#hearing = new AbortController();
-    const { signal } = this.#hearing;
-    const on = (type, listener) => client.addEventListener(type, listener, { signal });
-    on("change", () => this.#render());
-    on("notice", ({ detail }) => detail.service && this.#said.set(detail.service.name, detail));
-    for (const type of ["welcome", "waiting", "snapshot"]) {
-      on(type, ({ detail }) => {
-        this.#skew = Date.parse(detail?.at) - Date.now() || 0;
+  let given; // a client of the application's own
+  let source = null; // that, or the address for one of its own
+  let client = null;
+  let hearing = new AbortController();
+  let dismissals;
+  let story;
+  let said;
+  let skew = 0;
+  let heldUntil = 0;
+  let words;
+  let language;
+  let lines = [];
+  let timer;
+
+  function listen(to = given) {
+    given = to;
+    const wanted = host.isConnected ? (given ?? host.getAttribute("src")) : null;
+    if (wanted !== source) {
+      source = wanted;
+      hearing.abort(); // and with it ends a client of its own
+      hearing = new AbortController();
+      story = new Map();
+      said = new Map();
+      const { signal } = hearing;
+      const isOwn = typeof wanted === "string";
+      client = isOwn ? new AvailabilityClient(wanted, { signal, locale: nearest() }) : wanted;
+      const on = (type, listener) => client?.addEventListener(type, listener, { signal });
+      on("change", render);
+      on("notice", ({ detail }) => said.set(detail.service?.name, detail));
+      on("welcome", ({ detail }) => {
+        skew = Date.parse(detail.at) - Date.now();
       });
+      dismissals = makeDismissals(`service-notices ${client?.url}`);
+      if (isOwn) {
+        client.connect().catch(() => {}); // that it ended is shown, too
+      }
     }
-    this.#dismissals = new Dismissals(`service-notices ${client.url}`);
+    render();
   }
 
-  #language() {
-    let tag = "";
-    for (let each = this; each && !tag; each = each.getRootNode().host) {
-      tag = each.closest("[lang]")?.lang;
-    }
-    return tag || navigator.language;
+  // The language that this is to be in.
+  function nearest() {
+    return (host.closest("[lang]") ?? document.documentElement).lang || navigator.language;
   }
 
-  async #speak() {
-    const tag = this.#language();
-    if (tag !== this.#tag) {
-      this.#tag = tag;
-      const words = await load(tag);
-      if (tag === this.#tag) {
-        this.#words = words;
-        this.#render();
+  async function speak() {
+    const tag = nearest();
+    const wanted = `${tag} ${additions}`;
+    if (wanted !== language) {
+      language = wanted;
+      const loaded = await load(tag).catch(() => makeWords()); // what cannot be loaded, or is no language, is English
+      if (wanted === language) {
+        words = loaded;
+        render();
       }
     }
   }
 
-  #render() {
-    clearTimeout(this.#timer);
-    this.#speak();
-    if (!this.#client || !this.#words || document.hidden) {
-      return;
-    }
-    const now = Date.now();
-    const sending = this.getAttribute("sending");
-    const only = this.getAttribute("services")?.match(/\S+/g) ?? [];
-    const state = look(this.#client, { said: this.#said, skew: this.#skew, sending, only });
-    this.#story = state.story = follow(this.#story, state, now, this.#heldUntil);
-    const { focused } = this.#board;
-    const dismissed = this.#dismissals.all;
-    const options = { words: this.#words, mode: this.getAttribute("mode"), isOpen: this.#isOpen, focused, dismissed };
-    const view = present(state, options, now);
-    for (const node of this.shadowRoot.children) {
-      node.dir = this.#words.dir;
-      node.lang = this.#words.locale;
-    }
-    this.#board.draw(view, options);
-    this.#isOpen &&= view.more !== "";
-    this.#tell(this.#lines, view.lines);
-    if (this.#story.size) {
-      this.#timer = setTimeout(() => this.#render(), TICK_MS);
+  function render() {
+    clearTimeout(timer);
+    if (client) {
+      speak();
+      if (words && !document.hidden) {
+        show(Date.now());
+      }
+      if (story.size || document.hidden) {
+        timer = setTimeout(render, TICK_MS);
+      }
     }
   }
 
-  #act(what, line) {
+  function show(now) {
+    const only = host.getAttribute("services")?.match(/\S+/g);
+    const services = [...client.services.values()].filter(({ name }) => !only || only.includes(name));
+    const state = { client, services, said, skew, sending: host.getAttribute("sending") };
+    if (board.isHeld()) {
+      heldUntil = now + LINGER_MS; // nothing folds away under the pointer or the focus, nor at once when they have left
+    }
+    story = state.story = follow(story, state, now, heldUntil);
+    const shown = present(state, { words, mode: host.getAttribute("mode"), dismissed: dismissals.all() }, now);
+    for (const node of root.children) {
+      node.dir = words.say("dir");
+      node.lang = words.locale;
+    }
+    board.draw(shown, words);
+    tell(shown);
+  }
+
+  function act(what, line) {
     if (what === "reload") {
       location.reload();
     } else if (what === "retry") {
-      this.#client.reconnect?.();
-    } else if (what === "more") {
-      this.#isOpen = !this.#isOpen;
+      client.reconnect?.();
     } else if (line.kind === "recovered") {
-      this.#story.get(line.key).isFolded = true;
+      story.get(line.key).isFolded = true;
     } else {
-      this.#dismissals.add(line.key, line.rank, Date.now());
+      dismissals.add(line.key, line.rank, Date.now());
     }
-    this.#render();
-  }
-
-  // Nothing folds away under the pointer or the focus, and not at once when they have left.
-  #hold() {
-    queueMicrotask(() => {
-      this.#heldUntil = this.#board.isHeld ? Infinity : Date.now() + LINGER_MS;
-      this.#render();
-    });
+    render();
   }
 
   // Notices are drawn outside of any live region, as their times change. What is new is said once, in regions that were there
   // empty before and are empty again afterwards.
-  #tell(before, lines) {
-    this.#lines = lines;
-    this.#alert.hidden = !lines.some(({ isBlocked }) => isBlocked);
-    for (const { key, kind, label, headline, details, sending, isBlocked } of lines) {
-      const known = before.find((each) => each.key === key);
-      const isNew = known?.kind !== kind || known.headline.text !== headline.text;
-      const news = isNew ? [label, headline.text, ...details.map(({ text }) => text), sending] : [known.sending !== sending && sending];
-      const said = new Text(`${news.filter(Boolean).join(" ")} `);
-      if (said.data !== " ") {
-        setTimeout(() => (isBlocked ? this.#alert : this.#status).append(said), HEARING_MS);
+  function tell(now) {
+    const known = new Map(lines.map((line) => [line.key, line]));
+    alert.hidden = !now.some(({ isBlocked }) => isBlocked);
+    lines = now;
+    for (const line of now) {
+      const { key, kind, label, headline, details, sending, isBlocked } = line;
+      const before = known.get(key) ?? report("shown", line) ?? {};
+      const isNew = before.kind !== kind || before.headline !== headline;
+      const news = isNew ? [label, headline, ...details, sending] : [before.sending !== sending && sending];
+      const text = news.filter(Boolean).join(" ");
+      if (text) {
+        const said = element("span", {}, text, " ");
+        setTimeout(() => (isBlocked ? alert : status).append(said), HEARING_MS);
         setTimeout(() => said.remove(), HEARD_MS);
       }
+      known.delete(key);
     }
-    this.#report("hidden", before, lines);
-    this.#report("shown", lines, before);
+    known.forEach((line) => report("hidden", line));
   }
 
-  #report(name, lines, others) {
-    for (const { key, incident, kind, services } of lines) {
-      if (!others.some((each) => each.key === key)) {
-        const detail = { incident, kind, services };
-        this.dispatchEvent(new CustomEvent(`service-notices-${name}`, { bubbles: true, composed: true, detail }));
-      }
-    }
+  function report(what, detail) {
+    host.dispatchEvent(new CustomEvent(`service-notices-${what}`, { bubbles: true, composed: true, detail }));
   }
+
+  return { listen, client: () => client };
 }
 
 customElements.define("service-notices", ServiceNotices);

@@ -2,6 +2,9 @@
 //
 // No DOM and no clock: the time is passed in, and each step makes a new story. A story is a Map of entries by key; an
 // entry outlives its end for a while, so that the same again is known for the same.
+//
+// A state is what is told from: the ``client``, ``services`` (those of the client's that are wanted), ``said`` (the last
+// happening of each service by name), ``sending``, and ``skew``, how far the server's clock is ahead.
 
 import { isUnwell } from "../replica.js";
 
@@ -16,32 +19,17 @@ export const SETTLE_MS = 5_000;
 /** Planned work is told so long before it begins. */
 export const AHEAD_MS = 86_400_000;
 
-/**
- * Everything that is told from, taken from a client at one moment. ``said`` has the last happening of each service by
- * name, ``only`` the names of the services to tell of (empty for all), ``skew`` is how far the server's clock is ahead.
- */
-export function look(client, { said, sending, only, skew }) {
-  const { standing, connection, refusal, retryAt, lastGood } = client;
-  const services = [...client.services.values()].filter(({ name }) => !only.length || only.includes(name));
-  const features = [...client.features.values()];
-  return { standing, connection, refusal, retryAt, lastGood, services, features, said, sending, skew };
-}
-
 /** The story after one more look. What is over stays until ``heldUntil``, as somebody is at it. */
 export function follow(story, state, now, heldUntil = 0) {
   const next = new Map();
   for (const [key, trouble] of troubles(state, now)) {
     const before = story.get(key) ?? { endedAt: 1, isFolded: true };
-    const isNew = before.endedAt > 0;
     const lostAt = trouble.isTrying && (before.lostAt || now);
-    if (now - lostAt < SETTLE_MS) {
-      next.set(key, { ...before, key, lostAt });
-      continue;
-    }
+    const isNew = before.endedAt > 0;
     const since = trouble.since || (isNew ? now : before.since);
-    const began = before.began ?? since;
     const { isAgain, changedAt } = isNew ? { isAgain: before.endedAt > 1, changedAt: now } : before;
-    next.set(key, { ...trouble, key, since, began, isAgain, changedAt, lostAt, endedAt: 0, isFolded: false });
+    const going = { ...trouble, since, began: before.began ?? since, isAgain, changedAt, endedAt: 0, isFolded: false };
+    next.set(key, { ...(now - lostAt < SETTLE_MS ? before : going), key, lostAt });
   }
   for (const [key, before] of story) {
     const after = !next.has(key) && (before.endedAt ? fade(before, now, heldUntil) : end(before, state, now));
@@ -57,17 +45,14 @@ export function isFlapping({ isAgain, changedAt }, now) {
 }
 
 // Nothing where it is not over, but only out of sight: the service is not told of any more, or another explains it now.
-function end(before, { standing, sending, services }, now) {
+function end(before, { client: { standing }, services }, now) {
   const { key, kind, names } = before;
-  if (key === "connection" && standing === "connecting") {
+  const isConnection = key === "connection";
+  if (isConnection && standing === "connecting") {
     return before;
   }
-  const isWell = {
-    connection: ["degraded", "unknown", "well"].includes(standing), // the server itself says how things are
-    sending: sending === "ok",
-  }[key] ?? services.some(({ name, status }) => name === names[0] && status === "up");
-  const isTold = isWell && kind !== "planned" && kind !== "outdated";
-  return isTold && { ...before, isAgain: isFlapping(before, now), changedAt: now, endedAt: now };
+  const isWell = isConnection || services.some(({ name, status }) => name === names[0] && status === "up");
+  return isWell && !/planned|outdated/.test(kind) && { ...before, isAgain: isFlapping(before, now), changedAt: now, endedAt: now };
 }
 
 function fade(before, now, heldUntil) {
@@ -76,26 +61,26 @@ function fade(before, now, heldUntil) {
 }
 
 // What is not well now, by key: the connection, services, plans, and else what only the application knows of sending.
-function troubles({ standing, connection, lastGood, services, said, sending, skew }, now) {
+function troubles({ client: { standing, connection, lastGood }, services, said, sending, skew }, now) {
   const found = new Map();
-  if (["outdated", "offline", "lost", "refused"].includes(standing)) {
-    const isTrying = standing === "lost" && connection !== "open" && connection !== "ended";
-    found.set("connection", { kind: standing, since: standing !== "refused" && lastGood, isTrying, names: [] });
+  const isRefused = standing === "refused";
+  if (isRefused || /outdated|offline|lost/.test(standing)) {
+    const isTrying = standing === "lost" && !/open|ended/.test(connection);
+    found.set("connection", { kind: standing, since: !isRefused && lastGood, isTrying, names: [] });
   }
-  const failing = services.filter((each) => isUnwell(each) && (standing !== "refused" || each.criticality === "optional"));
+  const failing = services.filter((each) => isUnwell(each) && !(isRefused && each.criticality !== "optional"));
+  const incidentOf = ({ name }) => said.get(name)?.incident || name;
   for (const service of failing) {
-    const incident = said.get(service.name)?.incident;
-    const isCause = ({ name }, of) => of.caused_by?.includes(name);
-    const same = failing.filter((each) => isCause(each, service) || (incident && said.get(each.name)?.incident === incident));
-    const lead = same.find((each) => !same.some((other) => isCause(other, each))) ?? service; // of what fails together
+    const same = failing.filter(({ name }) => service.caused_by?.includes(name));
+    const lead = same[0] ?? failing.find((each) => incidentOf(each) === incidentOf(service) && !each.caused_by?.length) ?? service;
     const key = `service ${lead.name}`;
-    const group = found.get(key) ?? { kind: "degraded", names: [lead.name], service: lead };
+    const { kind, names = [lead.name] } = found.get(key) ?? {}; // what fails together is one
     found.set(key, {
-      ...group,
-      kind: service.status === "down" ? "down" : group.kind,
-      names: [...new Set([...group.names, service.name])],
+      kind: kind === "down" ? kind : service.status,
+      names: [...new Set([...names, service.name])],
+      service: lead,
       since: Date.parse(lead.since) - skew,
-      incident: said.get(lead.name)?.incident,
+      incident: incidentOf(lead),
     });
   }
   for (const service of services) {
@@ -104,7 +89,7 @@ function troubles({ standing, connection, lastGood, services, said, sending, ske
       found.set(`plan ${service.name} ${start}`, { kind: "planned", names: [service.name], service, since: 1 });
     }
   }
-  if (!found.size && (sending === "queued" || sending === "blocked")) {
+  if (!found.size && /queued|blocked/.test(sending)) {
     found.set("sending", { kind: sending, names: [] });
   }
   return found;
