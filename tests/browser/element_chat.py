@@ -74,9 +74,16 @@ class Chat:
         return self.page.get_by_label("Message")
 
     async def make(
-        self, node: Program, attributes: str = 'src="/ws/status"', *, html: str = BANNER, lang: str = "en", theme: str = ""
+        self,
+        node: Program,
+        attributes: str = 'src="/ws/status"',
+        *,
+        html: str = BANNER,
+        lang: str = "en",
+        theme: str = "",
     ) -> None:
         """Goes there and builds the page, also once more."""
+        await self.page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         await self.page.goto(f"{node.url}/sdk/index.js")
         made = {"css": STYLE, "html": html.format(attributes=attributes), "lang": lang, "theme": theme}
         await self.page.evaluate(f"{MAKE}({json.dumps(made)})")

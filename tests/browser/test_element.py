@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.browser.element_chat import LINES, MILLISECONDS, Chat, opened
 from tests.support.stack import Stack, run_stack
@@ -116,7 +116,9 @@ async def test_everything_works_by_keyboard_and_focus_is_never_lost(browser: Bro
     await chat.page.keyboard.press("Shift+Tab")
     dismiss = chat.page.get_by_role("button", name="Dismiss").last
     await expect(dismiss).to_be_focused()
-    await expect(dismiss).to_have_accessible_description("Analytics is unavailable. We will tell you as soon as it is back.")
+    await expect(dismiss).to_have_accessible_description(
+        "Analytics is unavailable. We will tell you as soon as it is back."
+    )
     assert await details.evaluate("(node) => node.clientHeight") > 0, "and the others to whoever is at them"
     await chat.page.keyboard.press("Enter")
     await chat.shows("Sign-in is unavailable")
@@ -175,7 +177,8 @@ async def test_a_refused_connection_says_why_and_when_it_tries_again(browser: Br
     await fails(stack, "auth")
     await stack.until_status({"auth": "down"})
     await chat.make(stack.nodes[0], 'src="/ws" sending="blocked"')
-    await chat.shows("You cannot be connected right now. Sign-in is unavailable, and we cannot connect you")
+    await chat.shows("You cannot be connected right now.")
+    await chat.shows("Sign-in is unavailable, and we cannot connect you without it.")
     await chat.shows("You cannot send messages right now. Your draft is kept.")
     await expect(chat.notices).to_contain_text(re.compile(r"Trying again (in \d+ seconds?|now)"))
     alert = chat.page.get_by_role("alert")
@@ -211,7 +214,8 @@ async def test_it_speaks_the_readers_language_from_right_to_left(browser: Browse
     await chat.well()
     await fails(stack)
     await chat.shows("انقطاع خدمة \u2068Analytics\u2069 غير متاحة.")
-    body, icon = [await chat.page.locator(f"service-notices [part={part}]").bounding_box() for part in ("body", "icon")]
+    body = await chat.page.locator("service-notices [part=body]").bounding_box()
+    icon = await chat.page.locator("service-notices svg").first.bounding_box()
     dismiss = await chat.page.get_by_role("button", name="إخفاء").bounding_box()
     assert body is not None
     assert icon is not None
@@ -252,7 +256,9 @@ async def test_colours_and_motion_follow_the_reader(browser: Browser, stack: Sta
 async def test_axe_finds_nothing(browser: Browser, stack: Stack, theme: str) -> None:
     chat = await opened(browser)
     for html in (None, LINES):
-        await chat.make(stack.nodes[0], 'src="/ws/status" sending="queued"', theme=theme, **({"html": html} if html else {}))
+        await chat.make(
+            stack.nodes[0], 'src="/ws/status" sending="queued"', theme=theme, **({"html": html} if html else {})
+        )
         await chat.page.evaluate(f"notices.style.colorScheme = '{theme}'")
         await chat.well()
         assert await chat.violations() == []
@@ -280,28 +286,26 @@ async def test_it_may_be_moved_and_goes_with_everything(browser: Browser, stack:
     assert await chat.page.evaluate("notices.client") is None
 
 
-async def readme_page(browser: Browser, stack: Stack) -> Page:
+async def test_the_readmes_page_and_its_languages(browser: Browser, stack: Stack) -> None:
+    """The page and the script of the README's section run as they stand."""
     [html] = re.findall(r"~~~html\n(.*?)~~~", README, re.DOTALL)
+    [code] = re.findall(r"~~~js\n(.*?)~~~", README, re.DOTALL)
+    scripts = {"/example.js": code, "/texts/fr.js": 'export default { down: "{title} est indisponible." };'}
+
+    async def serve(route: Route) -> None:
+        await route.fulfill(body=scripts[urlsplit(route.request.url).path], content_type="text/javascript")
+
     page = await browser.new_page()
-    await page.goto(f"{stack.nodes[0].url}/livez")
+    for path in scripts:
+        await page.route(f"**{path}", serve)
+    await page.goto(stack.nodes[0].url)
     await page.set_content(html)
-    return page
-
-
-async def test_the_readmes_page_and_its_translation(browser: Browser, stack: Stack) -> None:
-    """Both run as they stand."""
-    page = await readme_page(browser, stack)
     notice = page.locator("service-notices li")
-    await page.wait_for_function("document.querySelector('service-notices').client?.standing === 'well'")
+    await page.wait_for_load_state("networkidle")
     await fails(stack)
     await expect(notice).to_contain_text("Analytics is unavailable.", timeout=MILLISECONDS)
-    [code] = re.findall(r"~~~js\n(.*?)~~~", README, re.DOTALL)
-    asked = asyncio.get_running_loop().create_future()
-    await page.route("**/texts/fr.js", lambda route: asked.done() or asked.set_result(route))
-    await page.add_script_tag(content=code, type="module")
+    await page.add_script_tag(url="/example.js", type="module")
     await page.evaluate("document.documentElement.lang = 'fr'")
-    route = await asyncio.wait_for(asked, MILLISECONDS / 1000)
-    await route.fulfill(
-        body='export default { down: "{title} est indisponible." };', content_type="text/javascript"
-    )
     await expect(notice).to_contain_text("Analytics est indisponible.", timeout=MILLISECONDS)
+    await page.evaluate("document.documentElement.lang = 'eo'")
+    await expect(page.get_by_role("button", name="Fermi")).to_be_visible(timeout=MILLISECONDS)

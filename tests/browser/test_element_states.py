@@ -48,12 +48,25 @@ def welcome(*services: dict[str, Any], features: tuple[dict[str, Any], ...] = ()
 def notice(revision: int, view: dict[str, Any], text: str, **more: Any) -> dict[str, Any]:
     kind = "recovered" if view["status"] == "up" else view["status"]
     head = {"type": "notice", "v": 1, "position": {"epoch": "e", "revision": revision}, "at": ago(), "kind": kind}
-    return {**head, "service": view, "features": [], "text": text, "local": False, "incident": "", "quiet": False, **more}
+    return {
+        **head,
+        "service": view,
+        "features": [],
+        "text": text,
+        "local": False,
+        "incident": "",
+        "quiet": False,
+        **more,
+    }
 
 
 CHAT = feature("chat", "Chat", "available")
 REPORTS = feature(
-    "reports", "Usage reports", "unavailable", "Usage reports are paused. Nothing is lost; they catch up later.", ("analytics",)
+    "reports",
+    "Usage reports",
+    "unavailable",
+    "Usage reports are paused. Nothing is lost; they catch up later.",
+    ("analytics",),
 )
 ASSISTANT = feature("assistant", "Assistant answers", "limited", "", ("assistant",))
 ANALYTICS = service("analytics", "Analytics", "down")
@@ -70,7 +83,9 @@ REFUSAL = {
     "retry_after_ms": 5400,
 }
 OUTAGE = "Analytics is unavailable. We will tell you as soon as it is back."
-WELL = welcome(service("analytics", "Analytics", "up"), service("assistant", "AI assistant", "up"), SEARCH, features=(CHAT,))
+WELL = welcome(
+    service("analytics", "Analytics", "up"), service("assistant", "AI assistant", "up"), SEARCH, features=(CHAT,)
+)
 
 
 async def down(chat: Chat) -> None:
@@ -202,7 +217,9 @@ async def test_forced_colours_keep_icons_borders_and_buttons(browser: Browser, s
     chat = await opened(browser, viewport={"width": 390, "height": 760}, forced_colors="active", color_scheme="dark")
     await shown(chat, stack, down)
     await chat.page.screenshot(path=pictures(tmp_path) / "down-forced-colours.png")
-    look = await chat.notices.evaluate("(node) => [getComputedStyle(node).borderTopStyle, getComputedStyle(node).color]")
+    look = await chat.notices.evaluate(
+        "(node) => [getComputedStyle(node).borderTopStyle, getComputedStyle(node).color]"
+    )
     assert look == ["solid", "rgb(255, 255, 255)"]
     button = chat.page.get_by_role("button", name="Dismiss")
     assert await button.evaluate("(node) => getComputedStyle(node).borderTopColor") == "rgb(255, 255, 255)"

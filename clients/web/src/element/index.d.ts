@@ -43,7 +43,7 @@ export type Kind =
 
 /** ``detail`` of ``service-notices-shown`` and ``service-notices-hidden``. */
 export interface NoticeDetail {
-  /** The server's id of the incident, or one made of the service's name and when it began. */
+  /** The server's id of the incident; where none is known, the service's name, "connection" or "sending". */
   incident: string;
   kind: Kind;
   /** The names of the services that it is about; the one that explains the others first. */
@@ -58,33 +58,22 @@ export type Catalogue = Record<string, string | Partial<Record<Intl.LDMLPluralRu
  * custom property and part does is in the README.
  */
 export class ServiceNotices extends HTMLElement {
-  /** Adds a language or changes one, for all of the page: its texts, or a function that imports them. */
-  static texts(locale: string, catalogue: Catalogue | (() => Promise<Catalogue | { default: Catalogue }>)): void;
+  /** Adds a language or says one anew, for all of the page: its texts, or a function that imports them. */
+  static texts(locale: string, catalogue: Catalogue | (() => Promise<{ default: Catalogue }>)): void;
   /** What it listens to. Set one of your own, or let it make one of ``src``; null before either. */
   get client(): Client | null;
   set client(client: Client | null);
 }
 
-/** What the element draws, as ``present()`` decides it. */
-export interface View {
-  lines: Line[];
-  /** Those of the lines that are drawn; the others are behind the button "more". */
-  inSight: Line[];
-  /** What that button says; empty without one. */
-  more: string;
-}
-
-export interface Line {
+/** One notice as ``present()`` decides it; the worst, or in a conversation the first, comes first. */
+export interface Line extends NoticeDetail {
   key: string;
-  incident: string;
-  services: string[];
-  kind: Kind;
   level: "down" | "degraded" | "planned" | "up";
-  /** How bad it is, in a word or two. */
+  /** How bad it is, in a word or two; empty where the headline says it. */
   label: string;
-  headline: Said;
+  headline: string;
   /** What is affected, what still works. */
-  details: Said[];
+  details: string[];
   /** What happens to messages; empty on all lines but one. */
   sending: string;
   /** Since when, or when the next attempt is due. */
@@ -93,12 +82,6 @@ export interface Line {
   isBlocked: boolean;
   isDismissable: boolean;
   rank: number;
-}
-
-/** A text and its language, if it is not the element's own; empty where it is not known. */
-export interface Said {
-  text: string;
-  lang?: string;
 }
 
 declare global {
