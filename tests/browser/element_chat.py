@@ -17,19 +17,21 @@ MILLISECONDS = DEADLINE * 1000
 MAKE = (Path(__file__).parent / "element_page.js").read_text()
 
 STYLE = """
-:root { color-scheme: light dark; font-family: system-ui, "Noto Sans", "Noto Sans Arabic", "Noto Sans CJK SC", sans-serif; }
+:root { color-scheme: light dark; font-family: system-ui, sans-serif; }
 :root.light { color-scheme: light; }
 :root.dark { color-scheme: dark; }
 body { margin: 0; background: light-dark(#f4f5f7, #0d1014); color: light-dark(#161b22, #e8ecf1); }
 main { display: grid; grid-template-rows: auto auto 1fr auto; block-size: 100vh; max-inline-size: 52rem; margin: auto; }
 h1 { margin: 0; padding: 0.875rem 1rem; border-block-end: 1px solid light-dark(#dfe3e8, #262d36); font-size: 1rem; }
-ol { display: flex; flex-direction: column; justify-content: end; gap: 0.5rem; margin: 0; padding: 1rem; overflow: auto; list-style: none; }
+ol { display: flex; flex-direction: column; justify-content: end; gap: 0.5rem; margin: 0; padding: 1rem; }
+ol { overflow: auto; list-style: none; }
 li { max-inline-size: 70%; padding: 0.5rem 0.875rem; border-radius: 1rem; background: light-dark(#fff, #1a2028); }
 li.own { align-self: end; background: light-dark(#1f5fd0, #2f6fe0); color: #fff; }
 li.notices { align-self: stretch; max-inline-size: none; padding: 0; background: none; }
 label { display: flex; gap: 0.5rem; align-items: center; padding: 0.75rem 1rem; }
-input { flex: 1; min-inline-size: 0; padding: 0.625rem 1rem; border: 1px solid light-dark(#8a929d, #6c7682); border-radius: 2rem; }
-input { background: light-dark(#fff, #1a2028); color: inherit; font: inherit; }
+input { flex: 1; min-inline-size: 0; padding: 0.625rem 1rem; border-radius: 2rem; }
+input { border: 1px solid light-dark(#8a929d, #6c7682); background: light-dark(#fff, #1a2028); }
+input { color: inherit; font: inherit; }
 """
 BANNER = """
 <main>
@@ -113,7 +115,8 @@ class Chat:
     async def focused(self) -> str:
         """What has the focus: an element's name, and that of the part inside of the notices."""
         found: str = await self.page.evaluate(
-            "[document.activeElement?.localName, notices.shadowRoot.activeElement?.part?.value].filter(Boolean).join(' ')"
+            "[document.activeElement?.localName, notices.shadowRoot.activeElement?.part?.value]"
+            ".filter(Boolean).join(' ')"
         )
         return found
 

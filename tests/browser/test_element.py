@@ -48,7 +48,7 @@ async def recovers(stack: Stack, name: str = "analytics") -> None:
 
 
 async def test_an_outage_appears_and_its_recovery_replaces_it_and_folds_away(browser: Browser, stack: Stack) -> None:
-    """It is told once to a screen reader, in a region that was empty; nothing is logged, and nothing on the page moves."""
+    """It is told to a screen reader, in a region that was empty; nothing is logged, and nothing on the page moves."""
     chat = await opened(browser)
     await chat.make(stack.nodes[0], 'src="/ws/status" sending="ok"')
     await chat.well()

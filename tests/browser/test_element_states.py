@@ -1,4 +1,4 @@
-"""Every state of ``<service-notices>``, in both themes and directions, on a phone and a desk: axe, overflow, pictures."""
+"""Every state of ``<service-notices>``, in both themes and directions, on a phone and a desk, with pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PHONE, DESK = 390, 1280
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with run_stack(tmp_path_factory.mktemp("stack"), services=()) as running:
+    async with run_stack(tmp_path_factory.mktemp("stack"), services=("auth",)) as running:
         yield running
 
 
