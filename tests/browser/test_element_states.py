@@ -187,7 +187,7 @@ LOOKS = [
     (width, theme, lang)
     for width, theme, lang in itertools.product((PHONE, DESK), ("light", "dark"), ("en", "ar"))
     # with pictures wanted all of them; else every two of a kind once
-    if "SCREENSHOTS" in os.environ or (width == PHONE) == ((theme == "light") == (lang == "en"))
+    if os.environ.get("SCREENSHOTS") or (width == PHONE) == ((theme == "light") == (lang == "en"))
 ]
 
 

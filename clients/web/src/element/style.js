@@ -47,9 +47,9 @@ button { min-block-size: 2rem; border: 0; border-radius: 0.5rem; background: non
 button:hover { outline: 1px solid; }
 button:focus-visible { outline: 2px solid; }
 [part~="action"] { margin-block-start: 0.5rem; border: 1px solid; padding: 0 0.75rem; font-weight: 500; }
-[part~="dismiss"] { align-self: start; margin: 0.3125rem -0.4375rem; padding: 0.3125rem; line-height: 0; }
+[part~="dismiss"] { align-self: start; margin: 0.25rem -0.5rem; padding: 0.375rem; line-height: 0; }
 p[role] { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; opacity: 0; }
 [inert] { grid-template-rows: 0fr; opacity: 0; }
-@starting-style { li { grid-template-rows: 0fr; opacity: 0; } }
+@starting-style { li { opacity: 0; } }
 @media (prefers-reduced-motion: no-preference) { li { transition: 0.2s; } }
 `;
