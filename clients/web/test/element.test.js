@@ -51,7 +51,7 @@ test("times are relative, and those of the server's clock", async () => {
   assert.match(watch.lines()[0], /\| 5 minutes ago$/);
   await watch.world.pass(60 * MINUTE);
   assert.match(watch.lines()[0], /\| 1 hour ago$/);
-  watch.say(notice(4, "db", "down", { service: service("db", "down", { since: "2026-01-01T11:05:00Z" }) }));
+  watch.say(notice(4, "db", "down", { service: service("db", "down", { since: "2026-01-01T11:15:00Z" }) }));
   assert.match(watch.lines()[0], /\| now$/);
 });
 
@@ -354,4 +354,55 @@ test("a plan that makes no sense is none", async () => {
   const planned = { starts_at: "soon", until: "later", reason: "", has_begun: true };
   const watch = await Watch.start(welcome({ a: "up" }, { services: [service("a", "up", { planned }), service("b", "down", { planned })] }));
   assert.deepEqual(watch.lines(), ["Outage: b is unavailable. | 4 minutes ago"]);
+});
+
+test("what comes and goes is dismissed once", async () => {
+  const watch = await well();
+  watch.say(down(4));
+  watch.view();
+  watch.dismiss();
+  await watch.pass(5_000);
+  watch.say(up(5));
+  watch.view();
+  const since = new Date(watch.world.time + watch.skew + 1_000).toISOString();
+  await watch.pass(1_000);
+  watch.say(down(6, { service: service("analytics", "down", { since }) }));
+  assert.deepEqual(watch.lines(), []);
+});
+
+test("nothing is told of the end of planned work, nor of a page that was out of date", async () => {
+  const watch = await well();
+  const planned = { starts_at: "2026-01-01T10:00:00Z", until: "2026-01-01T12:00:00Z", reason: "", has_begun: true };
+  watch.say({ ...welcome({}, { services: [service("auth", "up", { planned })] }), position: { epoch: "e", revision: 4 } });
+  assert.equal(watch.view().length, 1);
+  watch.say({ ...welcome({ auth: "up" }), position: { epoch: "e", revision: 5 } });
+  assert.deepEqual(watch.view(), []);
+  watch.say({ type: "notice", v: 2 });
+  assert.equal(watch.view().length, 1);
+  watch.client.reconnect();
+  await settle();
+  watch.say(welcome({ auth: "up" }));
+  assert.deepEqual(watch.view(), []);
+});
+
+test("a client of an application's own will do, and connecting is not being back", async () => {
+  const watch = await well();
+  const client = { standing: "offline", connection: "offline", lastGood: 1, services: new Map(), features: new Map() };
+  watch.client = client;
+  assert.match(watch.lines()[0], /^You are offline/);
+  client.standing = "connecting";
+  assert.match(watch.lines()[0], /^You are offline/);
+  client.standing = "well";
+  assert.deepEqual(watch.lines(), ["Resolved: You are online again."]);
+});
+
+test("the server's words of an earlier state are not those of this one, and are not said twice", async () => {
+  const watch = await well();
+  watch.say(notice(4, "auth", "degraded", { text: "Signing in is slow." }));
+  assert.match(watch.lines()[0], /Signing in is slow\./);
+  watch.say(notice(5, "auth", "down", { quiet: true }));
+  assert.match(watch.lines()[0], /^Outage: auth is unavailable\./);
+  const explained = await well();
+  explained.say(down(4, { text: FEATURES[1].text }));
+  assert.equal(explained.lines()[0].match(/Reports are paused\./g).length, 1);
 });
