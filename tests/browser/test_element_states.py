@@ -168,7 +168,7 @@ STATES = (
     (offline, "You are offline."),
     (lost, "We have lost the live status"),
     (stale, "We have lost the live status"),
-    (refused, "You cannot be connected right now."),
+    (refused, "You cannot connect right now."),
     (outdated, "This page is out of date"),
     (blocked, "Your draft is kept."),
     (queued, "Your messages are kept"),

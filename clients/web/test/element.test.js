@@ -226,7 +226,7 @@ test("a refused connection has the server's reason and the time of the next atte
   const [line] = watch.view();
   assert.equal(
     told(line),
-    "You cannot be connected right now. | Sign-in is unavailable, and we cannot connect you without it. | " +
+    "You cannot connect right now. | Sign-in is unavailable, and we cannot connect you without it. | " +
       "You cannot send messages right now. Your draft is kept. | Trying again in 5 seconds",
   );
   assert.deepEqual([line.action, line.isBlocked, line.isDismissable], ["retry", true, false]);
@@ -245,7 +245,7 @@ test("a reason in another language than the reader's gives way to words of our o
   watch.say({ ...rejected(5_000), text: "Anmeldung ist nicht verfügbar.", lang: "de" });
   watch.world.last.end(1011, "");
   await settle();
-  assert.match(watch.lines()[0], /^You cannot be connected right now\. \| auth is unavailable\. \|/);
+  assert.match(watch.lines()[0], /^You cannot connect right now\. \| auth is unavailable\. \|/);
   const [{ details }] = watch.view({ words: makeWords("de") });
   assert.deepEqual(details, ["Anmeldung ist nicht verfügbar."]);
 });

@@ -6,7 +6,7 @@ import { makeDismissals } from "./dismissals.js";
 import { present } from "./present.js";
 import { follow } from "./story.js";
 import { style } from "./style.js";
-import { add, additions, load, makeWords } from "./words.js";
+import { add, added, load, makeWords } from "./words.js";
 
 const TICK_MS = 1_000; // one timer for all that grows old, while there is anything
 const LINGER_MS = 3_000;
@@ -104,7 +104,7 @@ function makeNotices(host) {
 
   async function speak() {
     const tag = nearest();
-    const wanted = `${tag} ${additions}`;
+    const wanted = `${tag} ${added}`;
     if (wanted !== language) {
       language = wanted;
       const loaded = await load(tag).catch(() => makeWords()); // what cannot be loaded, or is no language, is English

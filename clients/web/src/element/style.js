@@ -1,5 +1,6 @@
 // How it looks, as a constructed style sheet, so that a strict Content-Security-Policy is enough. Colours are one tint a
-// level; everything else is mixed of it.
+// level; everything else is mixed of it. A notice that goes folds away if it is the last, and else makes way at once: it
+// would be pushed about.
 
 export const style = `
 :host {
@@ -12,7 +13,14 @@ export const style = `
   font: var(--service-notices-font, 0.9375rem/1.45 system-ui, sans-serif);
 }
 :host([hidden]), [hidden], ul:empty { display: none; }
-:host(:not([mode="line"])) { position: sticky; inset-block-start: 0; z-index: 10; block-size: 0; }
+:host(:not([mode="line"])) {
+  position: sticky;
+  inset-block-start: 0;
+  z-index: 10;
+  block-size: 0;
+  li { box-shadow: 0 4px 16px #0003; }
+  li + li:not(:hover, :focus-within) [part="details"] { max-block-size: 0; overflow: hidden; }
+}
 ul {
   display: grid;
   box-sizing: border-box;
@@ -31,8 +39,6 @@ li {
   border-radius: var(--service-notices-radius, 0.75rem);
   background: color-mix(in srgb, var(--tint) 8%, var(--surface));
 }
-:host(:not([mode="line"])) li { box-shadow: 0 4px 16px #0003; }
-:host(:not([mode="line"])) li + li:not(:hover, :focus-within) [part="details"] { max-block-size: 0; overflow: hidden; }
 [part~="down"] { --tint: var(--service-notices-down, light-dark(#b3261e, #ff8f86)); }
 [part~="degraded"] { --tint: var(--service-notices-degraded, light-dark(#825500, #f0bd5b)); }
 [part~="up"] { --tint: var(--service-notices-up, light-dark(#13734a, #5fd39a)); }
@@ -50,6 +56,7 @@ button:focus-visible { outline: 2px solid; }
 [part~="dismiss"] { align-self: start; margin: 0.25rem -0.5rem; padding: 0.375rem; line-height: 0; }
 p[role] { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; opacity: 0; }
 [inert] { grid-template-rows: 0fr; opacity: 0; }
+ul:has(> :not([inert])) [inert] { display: none; }
 @starting-style { li { opacity: 0; } }
 @media (prefers-reduced-motion: no-preference) { li { transition: 0.2s; } }
 `;

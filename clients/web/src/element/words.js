@@ -6,7 +6,7 @@ const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufefc]/;
 const UNITS = { day: 86_400_000, hour: 3_600_000, minute: 60_000 };
 
 /** How often something was added. */
-export let additions = 0;
+export let added = 0;
 
 // All but the English one are loaded when they are wanted.
 const catalogues = new Map([
@@ -20,7 +20,7 @@ const catalogues = new Map([
 /** Adds a language, or says it anew; ``catalogue`` is an object of texts, or a function that imports one. */
 export function add(locale, catalogue) {
   catalogues.set(locale, catalogue);
-  additions += 1;
+  added += 1;
 }
 
 /** The words for a language tag: of the same catalogue, or of another of the same language, or English. */

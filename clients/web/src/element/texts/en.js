@@ -20,7 +20,7 @@ export default {
   offline: "You are offline.",
   lost: "We have lost the live status of our services.",
   hint: "What you see may be out of date.",
-  refused: "You cannot be connected right now.",
+  refused: "You cannot connect right now.",
   outdated: "This page is out of date. Please reload it.",
   unsteady: "The connection keeps coming and going.",
 
