@@ -1,7 +1,5 @@
 // What a reader has dismissed, in every tab and over reloads. Where the browser stores nothing, for this page's life.
 
-const LIMIT = 50;
-
 /** ``storage`` gives the browser's; asking for it may throw. */
 export function makeDismissals(name, storage = () => localStorage) {
   let kept = {};
@@ -17,7 +15,7 @@ export function makeDismissals(name, storage = () => localStorage) {
     },
     add(key, rank, at) {
       const { [key]: _, ...others } = this.all();
-      kept = Object.fromEntries([...Object.entries(others), [key, { at, rank }]].slice(-LIMIT));
+      kept = Object.fromEntries([...Object.entries(others), [key, { at, rank }]].slice(-50));
       try {
         storage()[name] = JSON.stringify(kept);
       } catch {

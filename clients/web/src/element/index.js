@@ -87,7 +87,7 @@ function makeNotices(host) {
       on("change", render);
       on("notice", ({ detail }) => said.set(detail.service?.name, detail));
       on("welcome", ({ detail }) => {
-        skew = Date.parse(detail.at) - Date.now();
+        skew = client.isLeading ? Date.parse(detail.at) - Date.now() : 0; // another tab may have had it long ago
       });
       dismissals = makeDismissals(`service-notices ${client?.url}`);
       if (isOwn) {

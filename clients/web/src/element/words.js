@@ -53,10 +53,10 @@ export function makeWords(locale = "en", texts = en) {
     list: (items) => new Intl.ListFormat(locale).format(items.map(insert)),
 
     /** How long ago something was (below zero), or in how long it will be. */
-    relative(milliseconds) {
-      const unit = Object.keys(UNITS).find((each) => Math.abs(milliseconds) >= UNITS[each]) ?? "second";
-      const size = UNITS[unit] ?? (milliseconds < 0 ? Infinity : 1_000);
-      return new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(Math.ceil(milliseconds / size), unit);
+    relative(time) {
+      const unit = Object.keys(UNITS).find((each) => Math.abs(time) >= UNITS[each]) ?? "second";
+      const size = UNITS[unit] ?? (time < 0 ? Infinity : 1_000);
+      return new Intl.RelativeTimeFormat(locale, { numeric: "auto" }).format(Math.ceil(time / size), unit);
     },
 
     /** From one time to another, in the reader's own. */
