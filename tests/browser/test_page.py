@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.stack import DEADLINE, Stack, run_stack
+from tests.support.stack import DEADLINE, SOON, Stack, run_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -110,7 +110,7 @@ async def test_a_frozen_node_is_noticed(browser: Browser, tmp_path: Path) -> Non
 
 async def test_a_dead_worker_is_not_passed_off_as_health(browser: Browser, tmp_path: Path) -> None:
     """With nobody watching, the page says so in place of "operational"."""
-    async with run_stack(tmp_path) as stack:
+    async with run_stack(tmp_path, stale_after=SOON) as stack:
         watched = await opened(browser, stack)
         assert stack.worker is not None
         await stack.worker.kill()

@@ -38,7 +38,7 @@ from tests.support.commits import Flipper
 from tests.support.metrics import scrape
 from tests.support.ports import LOOPBACK
 from tests.support.raw import frames, upgrade
-from tests.support.stack import DEADLINE, Stack, run_stack
+from tests.support.stack import DEADLINE, SOON, Stack, run_stack
 
 TOKEN = "token-of-operators"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -386,7 +386,7 @@ async def test_a_cause_that_was_not_asked_for_stands_in_no_message(tmp_path: Pat
 async def test_all_audiences_hear_what_the_feed_is_worth(tmp_path: Path) -> None:
     """That nobody watches is told to everybody; what is unknown by it only to whom it concerns."""
     async with AsyncExitStack() as exits:
-        stack = await exits.enter_async_context(run_stack(tmp_path, changes=settings()))
+        stack = await exits.enter_async_context(run_stack(tmp_path, changes=settings(), stale_after=SOON))
         url = stack.nodes[0].ws_url
         clients = [
             await exits.enter_async_context(connect(f"{url}?{query}", additional_headers=AUTHORIZED))

@@ -15,7 +15,7 @@ from tests.support.clients import RecordingClient, connect, handshake
 from tests.support.commands import running
 from tests.support.outages import come_back, kill_and_keep_data, kill_and_lose_data, pause
 from tests.support.servers import postgres_server
-from tests.support.stack import DEADLINE, Stack, run_stack, until
+from tests.support.stack import DEADLINE, SOON, Stack, run_stack, until
 
 
 async def assert_truth(stack: Stack, client: RecordingClient, expected: dict[str, str], *, node: int) -> None:
@@ -146,7 +146,7 @@ async def test_dead_workers_are_noticed_and_their_return_makes_no_flood(tmp_path
 
 async def test_what_nobody_looks_at_any_more_is_unknown(tmp_path: Path) -> None:
     """Clients and the tail are told, the gate fails open or not, as the file says; and its return is no event."""
-    async with run_stack(tmp_path) as stack, running("tail", *stack.flags) as tail:
+    async with run_stack(tmp_path, stale_after=SOON) as stack, running("tail", *stack.flags) as tail:
         described = yaml.safe_load(stack.config.read_text())
         described["services"]["auth"]["fail_open"] = False
         replacement = tmp_path / "services.new"

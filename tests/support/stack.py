@@ -38,6 +38,8 @@ TITLES = {
     "redis": "Live updates",
 }
 PACE = {"interval": "300ms", "fast_interval": "100ms", "timeout": "1s", "retries": 1, "fall": 2, "rise": 2}
+CALM, SOON = "20s", "2s"
+"""When an observation expires: so late that a busy machine makes no news of its own, or soon enough to wait for."""
 
 
 async def until(condition: Callable[[], object], what: str = "", seconds: float = DEADLINE) -> None:
@@ -156,7 +158,9 @@ class Stack:
         return "\n".join(f"--- {each.name}\n{each.log[-3000:]}" for each in running)
 
 
-def describe(services: Mapping[str, Mapping[str, Any]], *, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def describe(
+    services: Mapping[str, Mapping[str, Any]], *, changes: Mapping[str, Any] | None = None, stale_after: str = CALM
+) -> dict[str, Any]:
     """A services.yaml for these services (name -> probe), at a test's pace."""
     described: dict[str, Any] = {
         name: {
@@ -164,6 +168,7 @@ def describe(services: Mapping[str, Mapping[str, Any]], *, changes: Mapping[str,
             "criticality": "optional" if name in OPTIONAL else "critical",
             "probe": probe,
             **PACE,
+            "stale_after": stale_after,
         }
         for name, probe in services.items()
     }
@@ -189,6 +194,7 @@ async def run_stack(
     changes: Mapping[str, Any] | None = None,
     redis_data: Path | None = None,
     start_redis: bool = True,
+    stale_after: str = CALM,
 ) -> AsyncIterator[Stack]:
     """Starts everything and waits until every node has seen every service up.
 
@@ -212,7 +218,9 @@ async def run_stack(
         if carrier:
             found["redis"] = {"kind": "redis", "url": redis.url}
             changed["redis"] = {"service": "redis"}
-        stack.config.write_text(yaml.safe_dump(describe(found, changes=changed), sort_keys=False))
+        stack.config.write_text(
+            yaml.safe_dump(describe(found, changes=changed, stale_after=stale_after), sort_keys=False)
+        )
         for each in stack.services.values():
             exits.push_async_callback(each.kill)
         await asyncio.gather(*(each.start() for each in stack.services.values()))
