@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -16,7 +15,7 @@ from starlette.routing import Route
 
 from broadcaster.integrations.asgi.health import health_routes
 from broadcaster.manager.manager import ServiceAvailabilityManager
-from broadcaster.node.pages.files import file_route
+from broadcaster.node.pages.files import file_route, sdk_directory, web_directory
 from broadcaster.node.pages.historian import Historian
 from broadcaster.node.pages.latencies import Latencies
 from broadcaster.node.pages.routes import PAGE_HEADERS, page_routes
@@ -69,15 +68,5 @@ def make_app(
 
 
 def page_directory() -> Path:
-    """Where the page's files are: inside the installed package, or in a checkout beside it."""
-    return _web_directory("page", checkout="page")
-
-
-def sdk_directory() -> Path:
-    """Where the browser client's modules are, which the page and other pages of this host import from ``/sdk``."""
-    return _web_directory("sdk", checkout="src")
-
-
-def _web_directory(name: str, *, checkout: str) -> Path:
-    packaged = Path(str(files("broadcaster.node").joinpath(name)))
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "clients" / "web" / checkout
+    """Where the page's files are."""
+    return web_directory("broadcaster.node", "page", checkout="page")
