@@ -24,6 +24,7 @@ from broadcaster.cli.supervisor import Child, Supervisor, with_variables
 from broadcaster.config.loader import load_settings
 from broadcaster.config.settings import Settings
 from broadcaster.node.server import listen
+from broadcaster.sample.chat.parts import write_parts
 from broadcaster.sample.postgres import public_folder
 from broadcaster.store.embedded import EmbeddedRedis, free_port
 
@@ -96,12 +97,16 @@ async def up(
             samples = []
             if config is None:
                 data = stack.enter_context(_data_folder())
+                env["SAMPLE_PARTS"] = str(data / "parts.json")
                 samples = [_sample(name, env, data) for name in SAMPLES]
             stack.push_async_callback(supervisor.stop)
             ready = asyncio.create_task(_start(supervisor, settings, where, samples, _processes(path, env, where)))
             await asyncio.wait({ready, stopping.task}, return_when=asyncio.FIRST_COMPLETED)
             if ready.done():
-                _print_where_to_look(console, where, path, env, samples, await ready)
+                unseen = await ready
+                if samples:
+                    write_parts(Path(env["SAMPLE_PARTS"]), [_shown(each) for each in samples])
+                _print_where_to_look(console, where, path, env, samples, unseen)
             else:
                 ready.cancel()
                 await asyncio.wait({ready})
@@ -124,7 +129,16 @@ def _sample(name: str, env: Mapping[str, str], data: Path) -> Child:
     command = [sys.executable, "-m", "broadcaster.sample", name, "--port", env[f"SAMPLE_{name.upper()}_PORT"]]
     if name in WITH_DATA:
         command += ["--data", str(data / name)]
-    return Child(name, command, env, restart=False, needs=_needed(env) if name in WITH_PEERS else ())
+    needs = _needed(env) if name in WITH_PEERS else []
+    if name == "backend":
+        needs.append("SAMPLE_PARTS")
+    return Child(name, command, env, restart=False, needs=needs)
+
+
+def _shown(child: Child) -> tuple[str, int, str]:
+    """A part as the chat's page shows it; a Redis of the user's may need a password, which is not for a page."""
+    is_secret = "REDIS_URL" in child.needs and "@" in child.env["REDIS_URL"]
+    return child.name, child.pid, "" if is_secret else child.command_line
 
 
 def _needed(env: Mapping[str, str]) -> list[str]:
@@ -221,21 +235,23 @@ def _print_where_to_look(
     variables = with_variables(env, _needed(env) if samples else ["REDIS_URL"])
     program = shlex.join([*variables, str(Path(sys.executable).parent / "broadcaster")])
     flags = f"--config {shlex.quote(str(path))}"
+    victims = {child.name: child for child in samples}
+    chat = victims["backend"].env["SAMPLE_BACKEND_PORT"] if victims else ""
     console.print()
-    console.print(f"[bold green]Watching.[/] The page is at [bold]{url}/[/]")
+    if victims:
+        console.print(f"[bold green]Open the chat:[/] [bold]http://127.0.0.1:{chat}/[/]")
+    console.print(f"[bold green]Watching.[/] The status page is at [bold]{url}/[/]")
     if unseen:
         console.print(f"[yellow]Not here yet: {', '.join(unseen)}[/]")
     console.print(f"\n  health       curl {url}/health/dependencies", soft_wrap=True)
     console.print(f"  table        {program} status {flags}", soft_wrap=True)
     console.print(f"  events       {program} tail {flags}", soft_wrap=True)
     console.print(f"  as a user    ws://{where[0]}:{where[1]}/ws", soft_wrap=True)
-    victims = {child.name: child for child in samples}
     if victims:
-        chat = victims["backend"].env["SAMPLE_BACKEND_PORT"]
         console.print(
-            f"  chat         {Path(sys.executable)} -m broadcaster.sample user YOUR-NAME --port {chat}", soft_wrap=True
+            f"  in terminal  {Path(sys.executable)} -m broadcaster.sample user YOUR-NAME --port {chat}", soft_wrap=True
         )
-        console.print("\n[bold]Try it:[/] kill a service, and watch the page and the events.")
+        console.print("\n[bold]Try it:[/] kill a service, and watch the chat, the page and the events.")
         console.print(f"  optional     kill {victims['analytics'].pid}     (analytics: users go on with less)")
         console.print(f"  critical     kill {victims['auth'].pid}     (auth: new handshakes are refused, with reasons)")
         console.print(f"  and back     {victims['auth'].command_line} &", soft_wrap=True)

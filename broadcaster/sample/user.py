@@ -102,7 +102,8 @@ def _words(event: dict[str, object]) -> str:
         case "notice":
             notice = event["notice"]
             assert isinstance(notice, dict)
-            return "" if notice.get("quiet") or not notice.get("text") else f"** {notice['text']}"
+            is_known = notice.get("quiet") or notice.get("type") == "welcome"  # "joined" has said it
+            return "" if is_known or not notice.get("text") else f"** {notice['text']}"
         case "tool_completed" if less:
             return f"-- {event['tool']}: {event['result']}{less}"
         case "agent_completed":

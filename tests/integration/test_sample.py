@@ -116,10 +116,10 @@ async def test_what_makes_no_sense_is_answered_in_words(stage: Stage, http: http
             assert "not understood" in (await event(ada, "problem"))["text"]
         for text in ("  ", "nul \0 here", "x" * 3000):
             await say(ada, text, "m2")
-            assert (await event(ada, "ack", id="m2", state="refused"))["text"]
+            assert (await event(ada, "ack", id="m2", state="refused", reason="invalid"))["text"]
         for number in range(20):
             await say(ada, "@assistant why", f"q{number}")
-        assert "busy" in (await event(ada, "ack", state="refused"))["text"]
+        assert "busy" in (await event(ada, "ack", state="refused", reason="busy"))["text"]
         await say(ada, "still here", "m3")
         await event(ada, "ack", id="m3", state="stored")
     for bad in ("nobody.0", "", "%C3%A9", "a%0Ab", "x%20y"):
@@ -132,6 +132,22 @@ async def test_what_makes_no_sense_is_answered_in_words(stage: Stage, http: http
             "please sign in again: this token is not valid",
         )
     assert (await http.post("/login", json={"name": ""})).status_code == 422
+
+
+async def test_who_asks_for_notices_is_told_first_how_things_stand(stage: Stage, http: httpx.AsyncClient) -> None:
+    """A welcome after joining; who does not ask gets none. A path that is none is no WebSocket."""
+    url = f"ws://{stage.backend}/ws?room=tower&token={quote(await token(http))}"
+    async with (
+        websockets.connect(f"{url}&notices=1", proxy=None) as asking,
+        websockets.connect(url, proxy=None) as other,
+    ):
+        welcome = (await event(asking, "notice"))["notice"]
+        assert welcome["type"] == "welcome"
+        assert {each["status"] for each in welcome["services"]} == {"up"}
+        await say(other, "is anybody told anything?", "t1")
+        assert [json.loads(await other.recv())["event"] for _ in range(3)] == ["joined", "message", "ack"]
+    with pytest.raises(websockets.InvalidStatus):
+        await websockets.connect(f"ws://{stage.backend}/nothing", proxy=None)
 
 
 async def test_an_id_is_an_author_s_own_in_a_room(stage: Stage, http: httpx.AsyncClient) -> None:
@@ -199,11 +215,15 @@ async def test_messages_wait_for_the_archive(stage: Stage, http: httpx.AsyncClie
         assert (len(history["messages"]), history["is_complete"]) == (5, False)
         stage.processes["postgres"].start()
         await event(ada, "ack", id="c4", state="stored")
-        await say(ada, "sent again", "c4")
-        await event(ada, "ack", id="c4", state="stored")
-    await stage.until_well()
+        await stage.until_well()
+        async with joined(stage, http, "cellar", "bob") as bob:
+            await say(ada, "sent again", "c4")
+            await event(ada, "ack", id="c4", state="stored")
+            await say(ada, "said once", "c5")
+            assert (await event(bob, "message"))["id"] == "c5"
+            await event(ada, "ack", id="c5", state="stored")
     history = (await http.get("/history/cellar")).json()
-    assert [each["text"] for each in history["messages"]] == [f"number {number}" for number in range(5)]
+    assert [each["text"] for each in history["messages"]] == [*(f"number {number}" for number in range(5)), "said once"]
     assert history["is_complete"]
 
 

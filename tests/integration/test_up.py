@@ -119,13 +119,20 @@ def ended_at_last(family: dict[Process, str]) -> Iterator[None]:
 
 
 async def test_what_it_prints_works(tmp_path: Path) -> None:
-    """The page, the health document and the table answer; killing a service and starting it again is told to users."""
+    """Chat, page, health document and table answer; killing a service and starting it again is told to users."""
     async with running_up(tmp_path) as up:
         page = await up.get("/")
         assert page.status_code == 200
         assert "<!doctype html>" in page.text.lower()
         health = await up.get("/health/dependencies")
         assert (health.status_code, health.json()["status"]) == (200, "pass")
+        chat = up.printed(r"^Open the chat: +(\S+)$")
+        async with httpx.AsyncClient(base_url=chat, trust_env=False, timeout=DEADLINE) as client:
+            assert "<title>Chat</title>" in (await client.get("/")).text
+            assert (await client.get("/sdk/index.js")).status_code == 200
+            parts = {part["name"]: part for part in (await client.get("/parts")).json()}
+        assert parts["auth"]["end"] == up.printed(r"(kill \d+) +\(auth")
+        assert parts["auth"]["start"] == up.printed(r"^  and back +(.*)$")
         program, *arguments = shlex.split(up.printed(r"^  table +(.*)$"))
         async with running_command([shutil.which(program) or program, *arguments]) as table:
             assert await table.ended() == 0, table.told

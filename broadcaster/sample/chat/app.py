@@ -16,12 +16,15 @@ from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocke
 
 from broadcaster.integrations.fastapi import ServiceUnavailable, available, install
 from broadcaster.manager import ServiceAvailabilityManager, asks_for_notices
+from broadcaster.node.pages.files import file_route, sdk_directory, web_directory
+from broadcaster.node.pages.routes import PAGE_HEADERS
 from broadcaster.protocol import codec
 from broadcaster.protocol.messages import SUBPROTOCOL, Message
 from broadcaster.sample.chat.activity import Activity, ReportAway
 from broadcaster.sample.chat.agent import Agent
 from broadcaster.sample.chat.events import MOST_ID_LETTERS, MOST_LETTERS, Ack, ChatMessage, Joined, Problem, Say
-from broadcaster.sample.chat.history import History, open_history
+from broadcaster.sample.chat.history import MOST_WAITING, History, open_history
+from broadcaster.sample.chat.parts import parts
 from broadcaster.sample.chat.people import NotSignedIn, People, SignInFailed
 from broadcaster.sample.chat.rooms import Member, Rooms
 from broadcaster.sample.postgres import url as postgres_url
@@ -81,6 +84,7 @@ def make_app(config: Path, env: Mapping[str, str] = os.environ) -> FastAPI:
     app = FastAPI(title="Sample chat", lifespan=lifespan)
     install(app, manager)
     _add_routes(app, manager, backend)
+    _add_page(app, env)
     return app
 
 
@@ -97,7 +101,8 @@ async def _open(
     for each in (backend.people, backend.rooms, backend.activity):
         stack.push_async_callback(each.aclose)
     database = postgres_url(int(env.get("SAMPLE_POSTGRES_PORT", "5432")))
-    backend.history = await stack.enter_async_context(open_history(manager, database))
+    most = int(env.get("SAMPLE_MOST_WAITING", MOST_WAITING))
+    backend.history = await stack.enter_async_context(open_history(manager, database, most=most))
     backend.agent = Agent(
         manager,
         models={"assistant": local("ASSISTANT", 8091), "spare": local("SPARE", 8092)},
@@ -148,12 +153,29 @@ def _add_routes(app: FastAPI, manager: ServiceAvailabilityManager, backend: Back
             # Before everybody knows that it is down, somebody is the first to meet it.
             raise ServiceUnavailable(manager.refuse_without("auth")) from error
         except NotSignedIn:
-            await socket.accept()
+            await _accept(socket)
             await socket.close(UNAUTHORIZED, "please sign in again: this token is not valid")
             return
-        offered = socket.scope.get("subprotocols", [])
-        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        await _accept(socket)
         await _serve(backend, socket, Member(socket, name, room.replace("\0", "")[:MOST_ROOM_LETTERS]))
+
+
+async def _accept(socket: WebSocket) -> None:
+    """With the subprotocol if it is offered: a browser drops a connection for which none that it named is chosen."""
+    await socket.accept(SUBPROTOCOL if SUBPROTOCOL in socket.scope.get("subprotocols", ()) else None)
+
+
+def _add_page(app: FastAPI, env: Mapping[str, str]) -> None:
+    """The page, for which everything is on one port: files, requests, and the WebSocket."""
+
+    @app.get("/parts")
+    async def running() -> Response:
+        """What the sample consists of, and what to type to end it and to start it again, where that is known."""
+        return Response(msgspec.json.encode(parts(env.get("SAMPLE_PARTS"))), media_type="application/json")
+
+    demo = web_directory("broadcaster.sample", "demo", checkout="demo")
+    app.router.routes.append(file_route("/sdk", sdk_directory(), PAGE_HEADERS))
+    app.router.routes.append(file_route("", demo, PAGE_HEADERS, index="index.html"))
 
 
 async def _serve(backend: Backend, socket: WebSocket, member: Member) -> None:
@@ -162,7 +184,7 @@ async def _serve(backend: Backend, socket: WebSocket, member: Member) -> None:
     member.tell(Joined(member.name, member.room, reduced))
     async with AsyncExitStack() as stack:
         if asks_for_notices(socket.scope.get("subprotocols", ()), socket.url.query):
-            await stack.enter_async_context(backend.manager.attach(member.tell_notice, _as_event, greet=False))
+            await stack.enter_async_context(backend.manager.attach(member.tell_notice, _as_event))
         stack.enter_context(backend.rooms.joined(member))
         backend.activity.note("joined", member.room)
         acknowledging: set[asyncio.Task[None]] = set()
@@ -199,17 +221,17 @@ async def _heard(socket: WebSocket, member: Member) -> AsyncIterator[Say]:
 def _say(backend: Backend, member: Member, said: Say, questions: asyncio.Queue[str]) -> asyncio.Future[None] | None:
     """Tells the room; what is done when it is stored, None for a message that was refused."""
     if not said.text.strip() or len(said.text) > MOST_LETTERS or "\0" in said.text:
-        member.tell(Ack(said.id, "refused", f"A message has 1 to {MOST_LETTERS} letters, and no NUL."))
+        member.tell(Ack(said.id, "refused", f"A message has 1 to {MOST_LETTERS} letters, and no NUL.", "invalid"))
         return None
     is_question = said.text.startswith(ASSISTANT)
     if is_question and questions.full():
-        member.tell(Ack(said.id, "refused", BUSY))
+        member.tell(Ack(said.id, "refused", BUSY, "busy"))
         return None
     message = ChatMessage(said.id, member.room, member.name, said.text, time.time())
     try:
         stored = backend.history.keep(message)
     except OverflowError:
-        member.tell(Ack(said.id, "refused", FULL))
+        member.tell(Ack(said.id, "refused", FULL, "full"))
         return None
     backend.rooms.say(message)
     backend.activity.note("message", member.room)
@@ -230,7 +252,7 @@ async def _acknowledge(member: Member, message: str, stored: asyncio.Future[None
     try:
         await asyncio.shield(stored)
     except Exception:  # noqa: BLE001 - logged where it was raised
-        member.tell(Ack(message, "refused", "This message could not be stored."))
+        member.tell(Ack(message, "refused", "This message could not be stored.", "failed"))
     else:
         member.tell(Ack(message, "stored"))
 

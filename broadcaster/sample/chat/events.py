@@ -34,11 +34,13 @@ class Joined(msgspec.Struct, tag_field="event", tag="joined"):
 
 
 class Ack(msgspec.Struct, tag_field="event", tag="ack"):
-    """What became of a message: ``stored``; ``queued``, and stored later; ``refused``, with the reason in ``text``."""
+    """What became of a message: ``stored``; ``queued``, and stored later; ``refused``, with the reason in ``text``, and
+    for programs in ``reason``: ``invalid``, ``busy``, ``full`` (the archive takes no more) or ``failed``."""
 
     id: str
     state: str
     text: str = ""
+    reason: str = ""
 
 
 class Problem(msgspec.Struct, tag_field="event", tag="problem"):

@@ -23,6 +23,9 @@ PATIENCE = 2.0
 WAITING = 600.0
 """Seconds that stored messages wait for PostgreSQL in one go."""
 
+MOST_WAITING = 20_000
+"""Messages that are kept for PostgreSQL while it is away."""
+
 TABLE = """
     CREATE TABLE IF NOT EXISTS messages (
         author text, room text, id text, text text NOT NULL, at timestamptz NOT NULL, PRIMARY KEY (author, room, id)
@@ -43,10 +46,10 @@ class HistoryAway(Exception):
 class History:
     """Messages at ``url``, behind the service's circuit breaker; made by ``open_history``."""
 
-    def __init__(self, manager: ServiceAvailabilityManager, pool: BreakerPool[asyncpg.Record]) -> None:
+    def __init__(self, manager: ServiceAvailabilityManager, pool: BreakerPool[asyncpg.Record], most: int) -> None:
         self._queue = manager.queue("postgres", deadline=WAITING)
         self._pool = pool
-        self.outbox = Outbox[ChatMessage]("history", self._store, is_failure=_is_away)
+        self.outbox = Outbox[ChatMessage]("history", self._store, is_failure=_is_away, most=most)
 
     def keep(self, message: ChatMessage) -> asyncio.Future[None]:
         """Done when it is stored. Raises OverflowError where too many wait already."""
@@ -89,10 +92,12 @@ class History:
 
 
 @asynccontextmanager
-async def open_history(manager: ServiceAvailabilityManager, url: str) -> AsyncIterator[History]:
-    """Connects, and stores what waits, for ``LAST`` seconds more when it is left."""
+async def open_history(
+    manager: ServiceAvailabilityManager, url: str, *, most: int = MOST_WAITING
+) -> AsyncIterator[History]:
+    """Connects, and stores what waits, ``most`` messages at a time, for ``LAST`` seconds more when it is left."""
     pool = await asyncpg.create_pool(url, min_size=0, max_size=5, timeout=PATIENCE, command_timeout=PATIENCE)
-    history = History(manager, BreakerPool(pool, manager.breaker("postgres")))
+    history = History(manager, BreakerPool(pool, manager.breaker("postgres")), most)
     storing = asyncio.create_task(history.outbox.run(), name="history")
     try:
         yield history

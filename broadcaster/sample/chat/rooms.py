@@ -109,8 +109,10 @@ class Rooms:
                 del self._members[member.room]
 
     def say(self, message: ChatMessage) -> None:
-        """To everybody here at once, and to other backends as soon as Redis takes it."""
-        self._deliver(message)
+        """To everybody here at once, and to other backends as soon as Redis takes it. What was said here lately is not
+        said again: it is sent twice by clients that did not hear what became of it."""
+        if not self._deliver(message):
+            return
         try:
             self._outgoing.put_nowait(message)
         except asyncio.QueueFull:
@@ -120,15 +122,19 @@ class Rooms:
         """What was said here lately, the oldest first."""
         return list(self._recent.get(room, ()))
 
-    def _deliver(self, message: ChatMessage) -> None:
+    def _deliver(self, message: ChatMessage) -> bool:
         said = self._recent.pop(message.room, None) or deque(maxlen=RECENT)
-        said.append(message)
+        is_new = all((each.author, each.id) != (message.author, message.id) for each in said)
+        if is_new:
+            said.append(message)
         self._recent[message.room] = said  # the rooms that were quiet for longest come first
         if len(self._recent) > MOST_ROOMS:
             del self._recent[next(iter(self._recent))]
-        text = encode(message)
-        for member in self._members.get(message.room, ()):
-            member.tell_text(text)
+        if is_new:
+            text = encode(message)
+            for member in self._members.get(message.room, ()):
+                member.tell_text(text)
+        return is_new
 
     async def run(self) -> None:
         """Passes messages on to other backends, and theirs to us, until it is cancelled."""
