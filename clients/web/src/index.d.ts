@@ -121,7 +121,7 @@ export interface Options {
   heartbeatMs?: number;
   /** Where it is asked; default is the node's ``/livez``. Any answer will do. */
   checkUrl?: string;
-  /** For tests: a clock and sockets of one's own. */
+  /** A clock and sockets of one's own: for tests, or for a socket that carries more than this. */
   environment?: Partial<Environment>;
 }
 
