@@ -144,6 +144,9 @@ async def test_who_asks_for_notices_is_told_first_how_things_stand(stage: Stage,
         welcome = (await event(asking, "notice"))["notice"]
         assert welcome["type"] == "welcome"
         assert {each["status"] for each in welcome["services"]} == {"up"}
+        async with websockets.connect(f"{url}&notices=1&locale=de", proxy=None) as german:
+            titles = [each["title"] for each in (await event(german, "notice"))["notice"]["services"]]
+        assert "Anmeldung" in titles
         await say(other, "is anybody told anything?", "t1")
         assert [json.loads(await other.recv())["event"] for _ in range(3)] == ["joined", "message", "ack"]
     with pytest.raises(websockets.InvalidStatus):

@@ -15,7 +15,7 @@ import structlog
 from fastapi import Depends, FastAPI, HTTPException, Request, Response, WebSocket
 
 from broadcaster.integrations.fastapi import ServiceUnavailable, available, install
-from broadcaster.manager import ServiceAvailabilityManager, asks_for_notices
+from broadcaster.manager import ServiceAvailabilityManager, asked_locale, asks_for_notices
 from broadcaster.node.pages.files import file_route, sdk_directory, web_directory
 from broadcaster.node.pages.routes import PAGE_HEADERS
 from broadcaster.protocol import codec
@@ -151,7 +151,8 @@ def _add_routes(app: FastAPI, manager: ServiceAvailabilityManager, backend: Back
             name = await backend.people.verify(token)
         except SignInFailed as error:
             # Before everybody knows that it is down, somebody is the first to meet it.
-            raise ServiceUnavailable(manager.refuse_without("auth")) from error
+            refusal = manager.refuse_without("auth", locale=asked_locale(socket.url.query))
+            raise ServiceUnavailable(refusal) from error
         except NotSignedIn:
             await _accept(socket)
             await socket.close(UNAUTHORIZED, "please sign in again: this token is not valid")
@@ -184,7 +185,8 @@ async def _serve(backend: Backend, socket: WebSocket, member: Member) -> None:
     member.tell(Joined(member.name, member.room, reduced))
     async with AsyncExitStack() as stack:
         if asks_for_notices(socket.scope.get("subprotocols", ()), socket.url.query):
-            await stack.enter_async_context(backend.manager.attach(member.tell_notice, _as_event))
+            locale = asked_locale(socket.url.query)
+            await stack.enter_async_context(backend.manager.attach(member.tell_notice, _as_event, locale=locale))
         stack.enter_context(backend.rooms.joined(member))
         backend.activity.note("joined", member.room)
         acknowledging: set[asyncio.Task[None]] = set()

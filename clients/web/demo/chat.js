@@ -30,6 +30,7 @@ export class Chat extends EventTarget {
     const address = new URL("ws", document.baseURI);
     address.search = new URLSearchParams({ token, room, notices: "1" });
     this.client = new AvailabilityClient(address, {
+      locale: "en", // as the rest of the page
       share: false, // every tab is a person of its own
       pauseHidden: false, // a chat out of sight is still a chat
       heartbeatMs: HEARTBEAT_MS,
