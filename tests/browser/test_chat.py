@@ -220,6 +220,7 @@ async def test_what_is_written_while_the_backend_is_away_is_sent_once(browser: B
                 await ada.say(f"number {text}")
                 await ada.sees(f"number {text}", "waiting")
             await ada.sending("queued", "goes out when there is one")
+            await expect(ada.notices).to_contain_text("kept and sent", timeout=MILLISECONDS)
         await ada.until_connected()
         for text in ("one", "two"):
             await ada.sees(f"number {text}", "stored")

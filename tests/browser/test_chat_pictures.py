@@ -103,6 +103,8 @@ async def test_pictures_of_every_state(browser: Browser, stage: Stage) -> None:
         await all_of_them("connection", "Reconnecting")
         await all_of_them("say", "Written while nobody was there.")
         await all_of_them("sending", "queued", "no connection")
+        for person in people:
+            await expect(person.notices).to_contain_text("kept and sent", timeout=MILLISECONDS)
         await shoot("no-connection")
     await all_of_them("until_connected")
     for person in people[:2]:
