@@ -94,7 +94,15 @@ class Person:
         await expect(self.hint).to_contain_text(words, timeout=MILLISECONDS)
 
     async def flaws(self) -> list[str]:
-        """What axe finds on the page as it is, in a line each."""
+        """What axe finds on the page once nothing moves any more, in a line each."""
+        await self.page.evaluate(
+            """async () => {
+                const roots = [document, document.querySelector("#notices").shadowRoot];
+                const moving = roots.flatMap((root) => root.getAnimations({ subtree: true }));
+                const ending = moving.filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+                await Promise.allSettled(ending.map(({ finished }) => finished));
+            }"""
+        )
         found = (await Axe().run(self.page)).response["violations"]
         return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
 
