@@ -201,6 +201,24 @@ test("a lost connection has a moment to come back, also where the page was not l
   assert.equal((await watch.pass(SETTLE_MS + 1))[0].kind, "lost");
 });
 
+test("a connection that is lost right after it came back is not called back", async () => {
+  const watch = await well();
+  await watch.world.network(false);
+  watch.world.last.end();
+  await settle();
+  assert.equal(watch.view()[0].kind, "offline");
+  await watch.world.network(true);
+  await watch.world.pass(1_000);
+  watch.world.last.say(welcome({ auth: "up", analytics: "up" }));
+  assert.match(watch.lines()[0], /^Resolved/);
+  watch.world.last.end();
+  while (watch.client.standing !== "lost") {
+    await watch.world.pass(500);
+  }
+  assert.deepEqual(watch.lines(), []);
+  assert.equal((await watch.pass(SETTLE_MS + 1))[0].kind, "flapping");
+});
+
 test("a connection that comes and goes is one notice", async () => {
   const watch = await well();
   for (let turn = 0; turn < 3; turn += 1) {

@@ -23,13 +23,13 @@ export const AHEAD_MS = 86_400_000;
 export function follow(story, state, now, heldUntil = 0) {
   const next = new Map();
   for (const [key, trouble] of troubles(state, now)) {
-    const before = story.get(key) ?? { endedAt: 1, isFolded: true };
+    const before = story.get(key) ?? { endedAt: 1 };
     const lostAt = trouble.isTrying && (before.lostAt || now);
     const isNew = before.endedAt > 0;
     const since = trouble.since || (isNew ? now : before.since);
     const { isAgain, changedAt } = isNew ? { isAgain: before.endedAt > 1, changedAt: now } : before;
     const going = { ...trouble, since, began: before.began ?? since, isAgain, changedAt, endedAt: 0, isFolded: false };
-    next.set(key, { ...(now - lostAt < SETTLE_MS ? before : going), key, lostAt });
+    next.set(key, { ...(now - lostAt < SETTLE_MS ? { ...before, isFolded: isNew } : going), key, lostAt });
   }
   for (const [key, before] of story) {
     const after = !next.has(key) && (before.endedAt ? fade(before, now, heldUntil) : end(before, state, now));
