@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +136,3 @@ class Chat:
 async def opened(browser: Browser, **options: Any) -> Chat:
     """A tab of its own, without anything in its storage."""
     return Chat(await (await browser.new_context(**options)).new_page())
-
-
-def pictures(tmp_path: Path) -> Path:
-    """Where screenshots go: where the environment says, or away."""
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -23,22 +22,20 @@ from tests.browser.chat_page import (
     once,
     running_sample,
 )
+from tests.support.pictures import pictures
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pictures]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage() -> AsyncIterator[Stage]:
-    if not os.environ.get("SCREENSHOTS"):
-        pytest.skip("SCREENSHOTS names no folder to write to")
     async with running_sample() as running:
         yield running
 
 
-async def test_pictures_of_every_state(browser: Browser, stage: Stage) -> None:
-    """Each state in turn, in four rooms at once; the pictures go where SCREENSHOTS says."""
-    folder = Path(os.environ["SCREENSHOTS"])
-    folder.mkdir(parents=True, exist_ok=True)
+async def test_pictures_of_every_state(browser: Browser, stage: Stage, tmp_path: Path) -> None:
+    """Each state in turn, in four rooms at once."""
+    folder = pictures("chat", tmp_path)
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     looks = [(size, scheme) for size in (PHONE, DESKTOP) for scheme in schemes]
     rooms = ("Design", "Research", "Support", "Harbour")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.browser.element_chat import LINES, Chat, opened, pictures
+from tests.browser.element_chat import LINES, Chat, opened
+from tests.support.pictures import pictures
 from tests.support.stack import Stack, run_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -183,16 +183,16 @@ async def shown(chat: Chat, stack: Stack, state: Any, **options: Any) -> None:
     await chat.settled()
 
 
+TYPICAL = (("banner", PHONE, "light", "en"), ("line", DESK, "dark", "ar"), ("line", PHONE, "dark", "en"))
+"""Looks in which every state is tried in any case; the others are for whoever looks at pictures."""
+
 LOOKS = [
-    (width, theme, lang)
-    for width, theme, lang in itertools.product((PHONE, DESK), ("light", "dark"), ("en", "ar"))
-    # with pictures wanted all of them; else every two of a kind once
-    if os.environ.get("SCREENSHOTS") or (width == PHONE) == ((theme == "light") == (lang == "en"))
+    pytest.param(*look, marks=[] if look in TYPICAL else pytest.mark.pictures)
+    for look in itertools.product(("banner", "line"), (PHONE, DESK), ("light", "dark"), ("en", "ar"))
 ]
 
 
-@pytest.mark.parametrize(("width", "theme", "lang"), LOOKS)
-@pytest.mark.parametrize("mode", ["banner", "line"])
+@pytest.mark.parametrize(("mode", "width", "theme", "lang"), LOOKS)
 async def test_every_state(
     browser: Browser, stack: Stack, tmp_path: Path, mode: str, lang: str, theme: str, width: int
 ) -> None:
@@ -203,7 +203,7 @@ async def test_every_state(
         options: dict[str, Any] = {"html": LINES} if mode == "line" else {}
         await shown(chat, stack, state, lang=lang, theme=theme, **options)
         name = f"{state.__name__}-{mode}-{width}-{theme}-{'rtl' if lang == 'ar' else 'ltr'}.png"
-        await chat.page.screenshot(path=pictures(tmp_path) / name)
+        await chat.page.screenshot(path=pictures("element", tmp_path) / name)
         if lang == "en":
             assert expected in await chat.page.locator("service-notices ul").inner_text()
         assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -216,7 +216,7 @@ async def test_every_state(
 async def test_forced_colours_keep_icons_borders_and_buttons(browser: Browser, stack: Stack, tmp_path: Path) -> None:
     chat = await opened(browser, viewport={"width": 390, "height": 760}, forced_colors="active", color_scheme="dark")
     await shown(chat, stack, down)
-    await chat.page.screenshot(path=pictures(tmp_path) / "down-forced-colours.png")
+    await chat.page.screenshot(path=pictures("element", tmp_path) / "down-forced-colours.png")
     look = await chat.notices.evaluate(
         "(node) => [getComputedStyle(node).borderTopStyle, getComputedStyle(node).color]"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from playwright.async_api import Browser, Error, Page, expect
 
 from broadcaster.store.redis import RedisStore
 from tests.support.past import write_past
+from tests.support.pictures import pictures
 from tests.support.ports import LOOPBACK, free_port
 from tests.support.stack import DEADLINE, Stack, run_stack
 
@@ -247,10 +247,10 @@ async def test_operators_see_services_that_are_not_announced(browser: Browser, t
         assert await public.locator(".incident").count() == 0
 
 
+@pytest.mark.pictures
 async def test_its_pictures(browser: Browser, tmp_path: Path) -> None:
-    """How it looks, for people to look at: well, degraded and down; into the folder that SCREENSHOTS names."""
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path / "shots")
-    folder.mkdir(parents=True, exist_ok=True)
+    """How it looks, for people to look at: well, degraded and down."""
+    folder = pictures("page", tmp_path)
     async with run_with_past(tmp_path) as stack:
         await take(browser, stack, folder, "well", "All systems operational")
         await stack.services["analytics"].kill()
