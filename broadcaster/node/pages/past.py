@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from broadcaster.domain.features import FeatureStatus, feature_states
 from broadcaster.domain.history import Incident, Update
 from broadcaster.domain.model import Catalogue, EventKind, ServiceState, Snapshot, Status
 from broadcaster.domain.uptime import DAY_SECONDS, Day, Uptime
@@ -145,11 +146,16 @@ def incident_view(catalogue: Catalogue, incident: Incident) -> IncidentView:
 
 
 def _affected(catalogue: Catalogue, incident: Incident) -> list[str]:
-    """The features that stand on what failed, or else the services that did."""
+    """The features that users lacked, in part or wholly, with everything at its worst and all else up; or else the
+    services that failed."""
+    states = {
+        name: ServiceState(service=name, status=incident.worst.get(name, Status.UP)) for name in catalogue.services
+    }
+    seen = feature_states(catalogue, Snapshot(services=states))
     features = [
         feature.title or name
         for name, feature in catalogue.features.items()
-        if not catalogue.stands_on[name].isdisjoint(incident.worst)
+        if seen[name].status is not FeatureStatus.AVAILABLE
     ]
     return features or [_title(catalogue, name) for name in incident.worst]
 

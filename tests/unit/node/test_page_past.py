@@ -102,6 +102,27 @@ def test_an_incident_in_words() -> None:
     ]
 
 
+def test_what_users_kept_was_not_affected() -> None:
+    """A feature with an alternative, or that needs only what stood by itself, is none that an incident took."""
+    catalogue = Catalogue(
+        services={
+            "db": Service(name="db", title="Store"),
+            "auth": Service(name="auth", depends_on=("db",)),
+            "spare": Service(name="spare"),
+        },
+        features={
+            "chat": Feature(name="chat", title="Chat", requires=("auth",)),
+            "search": Feature(name="search", title="Search", any_of=("db", "spare")),
+            "export": Feature(name="export", title="Export", requires=("db",)),
+        },
+    )
+    down = (update("db", EventKind.DOWN, NOW),)
+    incident = Incident(name="db-1", began=NOW, worst={"db": Status.DOWN}, unwell=frozenset({"db"}), updates=down)
+    assert past.incident_view(catalogue, incident).affected == "Export"
+    without = Catalogue(services=catalogue.services, features={"search": catalogue.features["search"]})
+    assert past.incident_view(without, incident).affected == "Store"
+
+
 def test_no_incidents_are_claimed_only_for_days_with_data() -> None:
     """A node that knows nothing of yesterday does not say that nothing happened."""
     assert past.no_incidents([]) == "Nothing is known of earlier days yet."
