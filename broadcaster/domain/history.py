@@ -5,6 +5,7 @@ Bounded whatever happens: 90 days a service, ``MOST_INCIDENTS`` incidents, ``MOS
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
@@ -23,6 +24,10 @@ from broadcaster.domain.uptime import DAY_SECONDS, DAYS, Timeline, Uptime
 
 MOST_INCIDENTS = 200
 MOST_UPDATES = 50
+
+CLOCKS_APART = 60.0
+"""Seconds that others' clocks may be ahead. What they say happened later than that is taken to happen now: else it
+would be on a day to come, and nothing that follows could be before it."""
 
 _UNWELL = (Status.DOWN, Status.DEGRADED)
 _WORST_FIRST = (Status.DOWN, Status.DEGRADED)
@@ -116,8 +121,8 @@ class History:
     def __repr__(self) -> str:
         return f"History({self.position}, {len(self._timelines)} services, {len(self._incidents)} incidents)"
 
-    def replay(self, entries: Iterable[Entry]) -> None:
-        """What was committed, oldest first. What is known already is left out."""
+    def replay(self, entries: Iterable[Entry], now: float = math.inf) -> None:
+        """What was committed until ``now``, oldest first. What is known already is left out."""
         for entry in entries:
             if self.knows(entry.position):
                 continue
@@ -127,7 +132,7 @@ class History:
             override = state.override
             if override is not None and override.status is not None:
                 state = msgspec.structs.replace(state, status=override.status, caused_by=(), incident="")
-            self._note(state, entry.at, is_committed=True)
+            self._note(state, _believed(entry.at, now), is_committed=True)
 
     def knows(self, position: Position) -> bool:
         """Whether a place in the order is behind this history."""
@@ -137,20 +142,22 @@ class History:
         """What is told now; ``service`` is the one that changed by what was committed, and ``at`` when that was.
 
         Another that is told differently from before is so since its status began, or, where that is older than what was
-        told before, since ``now``.
+        told before, since ``now``. Of one that is not told of any more nothing is known since ``now``.
         """
         self.position = snapshot.position
         self._committed = dict(snapshot.services)
         for name, state in snapshot.services.items():
             timeline = self._timelines.get(name)
             if name == service:
-                self._note(state, at, is_committed=True)
+                self._note(state, _believed(at, now), is_committed=True)
             elif timeline is None or not timeline.has_begun:
-                self._note(state, state.since or now)
+                self._note(state, _believed(state.since or now, now))
             elif timeline.status is not state.status:
-                self._note(state, state.since if state.since > timeline.at else now)
+                self._note(state, _believed(state.since, now) if state.since > timeline.at else now)
             elif timeline.is_planned is not (state.maintenance is not None):
                 self._note(state, now)
+        for name in self._timelines.keys() - snapshot.services.keys():
+            self._note(ServiceState(service=name), now)
 
     def uptime(self, service: str, now: float) -> Uptime:
         """The service's last days."""
@@ -227,6 +234,11 @@ class History:
 
 
 _NOTHING = Timeline()
+
+
+def _believed(at: float, now: float) -> float:
+    """When something is taken to have happened that is said to have happened then."""
+    return at if at <= now + CLOCKS_APART else now
 
 
 def _own_name(state: ServiceState, at: float, is_committed: bool) -> str:

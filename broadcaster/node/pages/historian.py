@@ -88,7 +88,7 @@ class Historian:
 
     async def _replay(self, entries: list[Entry]) -> None:
         for begin in range(0, len(entries), TOGETHER):
-            self.history.replay(entries[begin : begin + TOGETHER])
+            self.history.replay(entries[begin : begin + TOGETHER], self._clock())
             await asyncio.sleep(0)
         if self._is_wanted.is_set():
             return  # the thread was lost again meanwhile: the next reading begins where this one ended

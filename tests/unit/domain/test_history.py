@@ -184,6 +184,40 @@ def test_what_is_not_observed_any_more_ends_no_incident() -> None:
     ]
 
 
+def test_nothing_is_known_of_a_service_that_is_not_told_of() -> None:
+    """A carrier that was emptied, or a service that was taken out: the time after that counts as unknown, not as up."""
+    made = History()
+    made.take(Snapshot(services={"auth": ServiceState(service="auth", status=Status.UP, since=T)}), T)
+    made.take(Snapshot(position=Position("f", 0)), T + 10)
+    assert made.uptime("auth", T + 30).days[-1] == Day(up=10, unknown=20)
+    revision = made.revision
+    made.take(Snapshot(position=Position("f", 0)), T + 30)
+    assert made.revision == revision
+
+
+def test_a_time_that_is_yet_to_come_is_not_believed() -> None:
+    """A worker whose clock is a day ahead: what it says is so from now on, and an outage is on today's bar. A clock
+    that is a little ahead is, or processes would not agree."""
+    committed = Committed()
+    committed.change("auth", Status.UP, T)
+    committed.change("auth", Status.DOWN, T + DAY_SECONDS, incident="auth-1")
+    late = History()
+    late.replay(committed.entries, T + 20)
+    early = History()
+    early.replay(committed.entries[:1], T + 10)
+    state = committed.entries[1].state(ServiceState(service="auth"))
+    early.take(Snapshot(services={"auth": state}), T + 20, service="auth", at=T + DAY_SECONDS)
+    unasked = History()
+    unasked.replay(committed.entries[:1], T + 10)
+    unasked.take(Snapshot(services={"auth": state}), T + 20)
+    for made in (late, early, unasked):
+        assert made.uptime("auth", T + 30).days[-1] == Day(up=20, down=10, outages=1)
+        assert [each.began for each in incidents(made)] == [T + 20]
+    close = History()
+    close.replay(committed.entries, T + DAY_SECONDS - 1)
+    assert [each.began for each in incidents(close)] == [T + DAY_SECONDS]
+
+
 def test_replaying_again_adds_nothing_and_a_new_epoch_goes_on() -> None:
     """Positions say what is known; another epoch's are all new."""
     committed = outage()
