@@ -12,7 +12,7 @@ import structlog
 
 from broadcaster.domain.errors import StoreCorrupted, StoreError
 from broadcaster.domain.history import History
-from broadcaster.domain.model import Entry
+from broadcaster.domain.model import Entry, Snapshot
 from broadcaster.manager.changes import Change, FeedChanged, PlanChanged, ServiceChanged, SnapshotReplaced
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.store.base import Store
@@ -80,6 +80,11 @@ class Historian:
                 self._is_wanted.set()
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except Exception:  # whatever else it is: nobody else would begin this anew
+                log.exception("history_failed")
+                self._is_wanted.set()
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
             limit = MOST_ENTRIES
             try:
                 await self._replay(entries)
@@ -96,7 +101,7 @@ class Historian:
             if not self.history.knows(change.after.position):
                 self._apply(change)
         self._pending.clear()
-        self.history.take(self._manager.snapshot, self._clock())
+        self.history.take(self._told(self._manager.snapshot), self._clock())
         self._is_read = True
 
     def _heard(self, change: Change) -> None:
@@ -112,10 +117,18 @@ class Historian:
         now = self._clock()
         match change:
             case ServiceChanged(service=service, at=at, after=after, local=False):
-                self.history.take(after, now, service=service, at=at)
+                self.history.take(self._told(after), now, service=service, at=at)
             case PlanChanged(change=planned, after=after):
-                self.history.take(after, now, service=planned.service, at=planned.at)
+                self.history.take(self._told(after), now, service=planned.service, at=planned.at)
             case ServiceChanged(after=after) | SnapshotReplaced(after=after):
-                self.history.take(after, now)
+                self.history.take(self._told(after), now)
             case FeedChanged():
                 pass
+
+    def _told(self, snapshot: Snapshot) -> Snapshot:
+        """Without services that the settings do not have: the carrier keeps them as they were, and nobody looks."""
+        known = self._manager.catalogue.services
+        if snapshot.services.keys() <= known.keys():
+            return snapshot
+        services = {name: state for name, state in snapshot.services.items() if name in known}
+        return Snapshot(position=snapshot.position, services=services)

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from broadcaster.domain.errors import StoreUnavailable
 from broadcaster.domain.model import Entry, EventKind, PlanKind, Snapshot, Status
@@ -24,6 +26,7 @@ class SlowStore:
         self._store = store
         self._early = early
         self.failures = 0
+        self.error: Exception = StoreUnavailable("away")
         self.limits: list[int] = []
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
@@ -33,7 +36,7 @@ class SlowStore:
         self.limits.append(limit)
         if self.failures:
             self.failures -= 1
-            raise StoreUnavailable("away")
+            raise self.error
         before = await self._store.history(limit)
         self.asked.set()
         await self.may_answer.wait()
@@ -105,6 +108,39 @@ async def test_a_carrier_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyP
             await until(lambda: made.is_read)
             assert store.limits == [10_000, 5000, 2500, 1250, 1000, 1000]
             assert kinds(made) == [EventKind.DOWN, EventKind.RECOVERED]
+
+
+async def test_an_error_that_nobody_foresaw_is_logged_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history is read all the same, later."""
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.01)
+    async with running_world() as world:
+        store = SlowStore(world.store)
+        store.failures, store.error = 2, RuntimeError("a fault of ours")
+        await outage(world)
+        with capture_logs() as logged:
+            async with running(world, store) as made:
+                await until(lambda: made.is_read)
+                assert kinds(made) == [EventKind.DOWN, EventKind.RECOVERED]
+        assert [each["event"] for each in logged if each["log_level"] == "error"] == ["history_failed"] * 2
+
+
+async def test_a_service_that_was_taken_out_is_not_well_meanwhile() -> None:
+    """The carrier keeps it as it was; what nobody looked at counts as unknown when it is there again."""
+    async with running_world() as world, running(world) as made:
+        await until(lambda: made.is_read)
+        settings = world.settings
+        services = {name: each for name, each in settings.services.items() if name != "auth"}
+        world.now += 10
+        world.manager.use(msgspec.structs.replace(settings, services=services, features={}))
+        before = made.history.uptime("auth", world.now).days[-1]
+        world.now += 500
+        await world.store.heartbeat("w", world.now, {"auth": world.now}, (await world.store.snapshot()).position)
+        await until(lambda: world.manager.observed("auth").observed_at == world.now)
+        world.manager.use(settings)
+        assert world.manager.status("auth") is Status.UP
+        after = made.history.uptime("auth", world.now + 20).days[-1]
+        assert before is not None
+        assert after == msgspec.structs.replace(before, unknown=500, up=before.up + 20)
 
 
 async def test_a_new_epoch_takes_nothing_away() -> None:
