@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from broadcaster.domain.model import FeedState, Status
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.pages import words
 from broadcaster.node.pages.templating import Rendered, render, rendered
@@ -21,13 +22,17 @@ _WIDE = frozenset("mwMW@%")
 
 
 def badge(manager: ServiceAvailabilityManager, service: str, label: str = "") -> Rendered:
-    """The badge of a service that is announced. Raises KeyError for another."""
+    """The badge of a service that is announced. Raises KeyError for another. What was well when somebody last looked is
+    not said to be well, as long as nobody looks or the carrier is lost."""
     catalogue = manager.catalogue
     if not catalogue.is_announced(service):
         raise KeyError(service)
-    status = manager.status(service).value
+    status = manager.status(service)
     title = catalogue.services[service].title or service
-    return _drawn(label or title, words.status_word(status).lower(), _COLOURS[words.level_of(status)])
+    word, level = words.status_word(status).lower(), words.level_of(status)
+    if status is Status.UP and manager.feed_state is not FeedState.LIVE:
+        word, level = f"last seen {word}", "unknown"
+    return _drawn(label or title, word, _COLOURS[level])
 
 
 def no_badge(label: str = "") -> Rendered:

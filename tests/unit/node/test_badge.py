@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
-from broadcaster.config.settings import ServiceSettings, Settings, TcpProbe
-from broadcaster.domain.model import Criticality
+from broadcaster.config.settings import Duration, FeedSettings, ServiceSettings, Settings, TcpProbe
+from broadcaster.domain.model import Criticality, FeedState, Status
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.pages.badge import badge, no_badge
 from broadcaster.store.memory import MemoryStore
+from tests.support.managers import SETTINGS, running_world, until
 
 TCP = TcpProbe(host="127.0.0.1", port=1)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,6 +38,20 @@ def test_it_says_how_the_service_is() -> None:
     found = badge(manager(), "auth")
     assert texts(found.body) == ["Sign-in: not known", "Sign-in", "not known"]
     assert texts(badge(manager(), "stats").body)[1] == "stats"
+
+
+async def test_what_nobody_looks_at_is_not_said_to_be_well() -> None:
+    """A badge has no other place for it than its word: no worker is heard, or the carrier is lost."""
+    feed = FeedSettings(heartbeat_interval=Duration(0.04), stale_after=Duration(0.4))
+    async with running_world(msgspec.structs.replace(SETTINGS, feed=feed)) as world:
+        await until(lambda: world.manager.feed_state is FeedState.LIVE)
+        assert texts(badge(world.manager, "auth").body)[0] == "auth: up"
+        world.now += 1
+        await until(lambda: world.manager.feed_state is FeedState.UNWATCHED)
+        assert texts(badge(world.manager, "auth").body)[0] == "auth: last seen up"
+        await world.commit("auth", Status.DOWN)
+        await until(lambda: world.manager.status("auth") is Status.DOWN)
+        assert texts(badge(world.manager, "auth").body)[0] == "auth: down"
 
 
 @pytest.mark.parametrize("label", [HOSTILE, "\x00\x1b[31m]]>", "x" * 500, "ملف", "服务 状态", "🙂", "  a \n b "])
