@@ -17,7 +17,7 @@ from broadcaster.domain.history import History
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.pages import past
 from broadcaster.node.pages.past import IncidentView
-from broadcaster.node.pages.templating import Latest, Rendered, Same, render, rendered
+from broadcaster.node.pages.templating import REST, Latest, Rendered, Same, render, rendered
 from broadcaster.protocol.messages import timestamp
 
 MOST_IN_FEED = 50
@@ -54,7 +54,7 @@ class IncidentFeed:
         self._manager = manager
         self._history = history
         self._namespace = namespace
-        self._kept: Latest[Rendered] = Latest()
+        self._kept: Latest[Rendered] = Latest(rest=REST)
 
     def get(self) -> Rendered:
         catalogue = self._manager.catalogue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 
 import msgspec
@@ -16,7 +17,8 @@ from broadcaster.domain.uptime import Uptime
 from broadcaster.manager.manager import ServiceAvailabilityManager
 from broadcaster.node.pages import past, words
 from broadcaster.node.pages.latencies import Latencies, Line, line
-from broadcaster.node.pages.templating import Latest, Rendered, Same, render, rendered
+from broadcaster.node.pages.past import DayView
+from broadcaster.node.pages.templating import REST, Latest, Rendered, Same, render, rendered
 from broadcaster.protocol import notices
 from broadcaster.protocol.messages import FeatureView, InternalView, ServiceView, Welcome, timestamp
 
@@ -64,7 +66,8 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
 class StatusPage:
     """Renders at most once a second and state of things, for users and for operators; what happened, which is most of
-    it, at most every ``PAST_SECONDS`` unless something happens."""
+    it, at most every ``PAST_SECONDS`` unless something happens. With very many services, which take long, less often:
+    whoever asks again and again takes little from everybody else."""
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class StatusPage:
         self._history = history
         self._latencies = latencies
         self._clock = clock
-        self._kept: dict[bool, Latest[Rendered]] = {False: Latest(), True: Latest()}
+        self._kept: dict[bool, Latest[Rendered]] = {each: Latest(rest=REST) for each in (False, True)}
         self._past: dict[bool, Latest[Past]] = {False: Latest(), True: Latest()}
 
     def __repr__(self) -> str:
@@ -148,7 +151,13 @@ def render_past(catalogue: Catalogue, history: History, now: float) -> Past:
 def _render_days(name: str, uptime: Uptime, now: float) -> Markup:
     days = past.day_views(uptime, now)
     troubled = [day for day in reversed(days) if day.is_troubled]
-    return render("past.html", name=name, days=days, troubled=troubled, summary=past.summary(uptime))
+    bars = Markup().join(map(_bar, days))
+    return render("past.html", name=name, bars=bars, troubled=troubled, summary=past.summary(uptime))
+
+
+@lru_cache(maxsize=10_000)
+def _bar(day: DayView) -> Markup:
+    return render("bar.html", day=day)
 
 
 def feature_row(feature: FeatureView, told: Welcome) -> FeatureRow:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -77,6 +78,7 @@ def day_views(uptime: Uptime, now: float) -> tuple[DayView, ...]:
     return tuple(_day_view(day, first + index) for index, day in enumerate(uptime.days))
 
 
+@lru_cache(maxsize=10_000)  # most days of most services are alike
 def _day_view(day: Day | None, number: int) -> DayView:
     date = _date(number * DAY_SECONDS)
     if day is None:

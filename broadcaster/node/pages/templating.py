@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import re
+import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
@@ -21,6 +23,12 @@ T = TypeVar("T")
 WORTH_PACKING = 600
 """Bytes from which on a body is sent packed to whoever takes it so."""
 
+CHEAP = 0.02
+"""Seconds of work that may be done anew whenever somebody asks for it."""
+
+REST = 20.0
+"""How much longer than the work the rest after it is: all who ask for one thing take a twentieth of a process's time."""
+
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document can have, however it is written."""
 
@@ -33,6 +41,8 @@ _environment = Environment(
     auto_reload=False,
 )
 _environment.globals["moment"] = moment
+for _each in _environment.list_templates():
+    _environment.get_template(_each)  # compiled now, which takes longer than the first who asks should wait
 _environment.globals["badge"] = _environment.get_template("macros.html").module.badge  # type: ignore[attr-defined]
 
 
@@ -75,17 +85,31 @@ def answer(request: Request, what: Rendered, headers: Mapping[str, str], *, stat
 
 
 class Latest(Generic[T]):
-    """The last thing that was made, and what of: it is made anew when that differs."""
+    """The last thing that was made, and what of: it is made anew when that differs. What took more than ``CHEAP`` to
+    make is kept in any case for ``rest`` times as long as that. ``cpu`` and ``clock`` give seconds."""
 
-    __slots__ = ("_key", "_made")
+    __slots__ = ("_clock", "_cpu", "_key", "_made", "_rest", "_rests_until")
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        *,
+        rest: float = 0.0,
+        cpu: Callable[[], float] = time.thread_time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rest = rest
+        self._cpu = cpu
+        self._clock = clock
         self._key: Hashable = None
         self._made: T | None = None
+        self._rests_until = -math.inf
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        if self._made is None or self._key != key:
+        if self._made is None or (self._key != key and self._clock() >= self._rests_until):
+            began = self._cpu()
             self._made, self._key = make(), key
+            took = self._cpu() - began
+            self._rests_until = self._clock() + self._rest * took if took > CHEAP else -math.inf
         return self._made
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from broadcaster.domain.history import History
 from broadcaster.domain.model import Status
 from broadcaster.node.pages import page as module
+from broadcaster.node.pages import templating
+from broadcaster.node.pages.atom import IncidentFeed
 from broadcaster.node.pages.latencies import Latencies
 from broadcaster.node.pages.page import StatusPage
+from broadcaster.node.pages.templating import Latest
 from tests.support.managers import World, running_world, until
+
+
+class SlowPattern:
+    """Takes a while over every document, as if it were long."""
+
+    def sub(self, replacement: str, text: str) -> str:
+        began = time.thread_time()
+        while time.thread_time() < began + 0.05:
+            pass
+        return text
 
 
 def made(world: World, history: History) -> StatusPage:
@@ -48,6 +65,40 @@ async def test_what_happened_is_made_anew_when_something_did_or_time_passed() ->
         await until(lambda: world.manager.status("auth") is Status.DOWN)
         history.take(world.manager.snapshot, world.now, service="auth", at=world.now)
         assert b"Ongoing" in page.get().body
+
+
+def test_what_is_dear_rests_after_it_was_made() -> None:
+    """As many times as long as its making took, whatever is asked for; what is cheap is made whenever it differs."""
+    seconds = {"cpu": 0.0, "clock": 100.0}
+    latest: Latest[str] = Latest(rest=20.0, cpu=lambda: seconds["cpu"], clock=lambda: seconds["clock"])
+
+    def made(key: str, took: float) -> str:
+        def make() -> str:
+            seconds["cpu"] += took
+            return key
+
+        return latest.get(key, make)
+
+    assert [made("a", 0.01), made("b", 0.01), made("c", 0.25)] == ["a", "b", "c"]
+    seconds["clock"] += 4.9
+    assert made("d", 0.25) == "c"
+    seconds["clock"] += 0.2
+    assert made("e", 0.01) == "e"
+    assert made("f", 0.01) == "f"
+
+
+async def test_a_page_that_is_dear_is_not_made_for_everybody_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is the feed: with very many services somebody who asks all the time would take much from everybody else."""
+    async with running_world() as world:
+        history = History()
+        monkeypatch.setattr(templating, "_NO_XML", SlowPattern())
+        page, feed = made(world, history), IncidentFeed(world.manager, history, namespace="test")
+        first, entries = (page.get(), page.get(internal=True)), feed.get()
+        world.now += 1
+        history.take(world.manager.snapshot, world.now)
+        world.manager.use(world.settings)
+        assert (page.get(), page.get(internal=True)) == first
+        assert feed.get() is entries
 
 
 async def test_a_change_of_the_settings_is_another_page() -> None:
