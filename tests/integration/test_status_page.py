@@ -175,6 +175,8 @@ async def test_operators_prove_it_and_users_learn_nothing(tmp_path: Path) -> Non
             assert "Sign-in" not in answer.text
         answer = await node.get("/?audience=operators", authorization=basic(TOKEN))
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert 'class="internal"' in answer.text
         assert "refused" in answer.text
 

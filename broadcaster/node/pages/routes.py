@@ -26,6 +26,14 @@ PAGE_HEADERS = {
     "Cache-Control": "no-cache",
 }
 
+OPERATORS_HEADERS = {
+    **PAGE_HEADERS,
+    "Content-Security-Policy": f"{PAGE_HEADERS['Content-Security-Policy']}; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""A browser that knows the password sends it whoever asks: no other site may have what comes of that, or show it."""
+
 PICTURE_HEADERS = {**PAGE_HEADERS, "Content-Security-Policy": "default-src 'none'"}
 
 
@@ -47,8 +55,7 @@ def page_routes(
             return answer(request, page.get(), PAGE_HEADERS)
         if not is_operator(as_bearer(request.headers.get("authorization", "")), operator_token):
             return _who_are_you()
-        headers = {**PAGE_HEADERS, "Cache-Control": "no-store"}
-        return answer(request, page.get(internal=True), headers)
+        return answer(request, page.get(internal=True), OPERATORS_HEADERS)
 
     async def incidents(request: Request) -> Response:
         return answer(request, feed.get(), PAGE_HEADERS)

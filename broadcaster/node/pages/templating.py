@@ -27,7 +27,7 @@ CHEAP = 0.02
 """Seconds of work that may be done anew whenever somebody asks for it."""
 
 REST = 20.0
-"""How much longer than the work the rest after it is: all who ask for one thing take a twentieth of a process's time."""
+"""How many times as long as the work the rest after it is: all who ask for one thing take a twentieth of the time."""
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What no XML document can have, however it is written."""
