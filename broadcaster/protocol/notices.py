@@ -70,6 +70,13 @@ def planned_view(plan: Plan) -> PlannedView:
     )
 
 
+def incident_name(catalogue: Catalogue, incident: str) -> str:
+    """What an incident is called. Its name has in it the service that it began with, which may be one that is not told
+    of; then it is only the moment."""
+    service, _, moment = incident.rpartition("-")
+    return incident if not incident or catalogue.is_announced(service) else f"incident-{moment}"
+
+
 def feature_views(catalogue: Catalogue, snapshot: Snapshot) -> tuple[FeatureView, ...]:
     """Every feature as everybody may see it, in the catalogue's order."""
     return tuple(_feature_view(catalogue, state) for state in feature_states(catalogue, snapshot).values())
@@ -151,7 +158,7 @@ def notice(
         text=said.text,
         lang=_lang(said),
         local=local,
-        incident=incident,
+        incident=incident_name(catalogue, incident),
         quiet=quiet,
     )
 

@@ -134,7 +134,7 @@ def incident_view(catalogue: Catalogue, incident: Incident) -> IncidentView:
     is_down = Status.DOWN in incident.worst.values()
     roots = [_title(catalogue, name) for name in incident.roots] or [_title(catalogue, name) for name in incident.worst]
     return IncidentView(
-        name=incident.name,
+        name=notices.incident_name(catalogue, incident.name),
         level="down" if is_down else "degraded",
         title=f"{listed(roots)} unavailable" if is_down else f"Problems with {listed(roots)}",
         state="Ongoing" if incident.ended is None else f"Resolved after {span(incident.ended - incident.began)}",

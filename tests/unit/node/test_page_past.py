@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 
 from broadcaster.domain.history import History, Incident, Update
-from broadcaster.domain.model import Catalogue, Category, EventKind, Feature, Service, Status
+from broadcaster.domain.model import (
+    Catalogue,
+    Category,
+    Criticality,
+    EventKind,
+    Feature,
+    Service,
+    ServiceState,
+    Snapshot,
+    Status,
+)
 from broadcaster.domain.uptime import DAY_SECONDS, DAYS, Day, Uptime
 from broadcaster.node.pages import past
+from broadcaster.node.pages.page import render_past
 
 NOW = 20_000 * DAY_SECONDS + 3600.0
 FULL = Day(up=DAY_SECONDS)
@@ -121,6 +132,25 @@ def test_what_users_kept_was_not_affected() -> None:
     assert past.incident_view(catalogue, incident).affected == "Export"
     without = Catalogue(services=catalogue.services, features={"search": catalogue.features["search"]})
     assert past.incident_view(without, incident).affected == "Store"
+
+
+def test_an_incident_that_began_with_a_service_that_is_not_announced_does_not_name_it() -> None:
+    """Neither by its title nor by its own name, which the page and the feed carry."""
+    optional = Service(name="db", title="Store", criticality=Criticality.OPTIONAL)
+    catalogue = Catalogue(services={**CATALOGUE.services, "db": optional}, degradation=False)
+    history = History()
+    states = {
+        "db": ServiceState(service="db", status=Status.DOWN, since=NOW, incident="db-18f0a"),
+        "auth": ServiceState(service="auth", status=Status.DOWN, since=NOW, incident="db-18f0a", caused_by=("db",)),
+    }
+    history.take(Snapshot(services=states), NOW)
+    [found] = history.incidents(["auth"])
+    view = past.incident_view(catalogue, found)
+    assert (view.name, view.title) == ("incident-18f0a", "Sign-in unavailable")
+    made = str(render_past(catalogue, history, NOW))
+    assert "Sign-in" in made
+    assert "Store" not in made
+    assert "db-18f0a" not in made
 
 
 def test_no_incidents_are_claimed_only_for_days_with_data() -> None:

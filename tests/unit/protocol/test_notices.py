@@ -365,10 +365,14 @@ def test_a_cause_that_is_not_announced_is_named_nowhere() -> None:
     )
     admission = admit(catalogue, down)
     assert admission.causes == ("vault",)
+    notice = notices.notice(catalogue, Snapshot(), down, EventKind.DOWN, "auth", NOW, incident="vault-18f0a")
+    assert notice.incident == "incident-18f0a"
     said = [
         notices.rejected(catalogue, admission, down, NOW, 5000).text,
         notices.blocked(catalogue, admission, down, NOW).text,
         notices.closing_reason(catalogue, admission, down, NOW),
-        notices.notice(catalogue, Snapshot(), down, EventKind.DOWN, "auth", NOW).text,
+        notice.text,
     ]
+    assert "vault" not in codec.encode(notice).decode().lower()
+    assert notices.incident_name(catalogue, "auth-18f0a") == "auth-18f0a"
     assert all("Sign-in" in text and "vault" not in text.lower() for text in said), said
