@@ -54,6 +54,11 @@ class Uptime(msgspec.Struct, frozen=True, kw_only=True):
         return sum(day.up + day.degraded + day.down for day in self._counted())
 
     @property
+    def told(self) -> float:
+        """Seconds of which there is data."""
+        return sum(day.counted for day in self._counted())
+
+    @property
     def availability(self) -> float | None:
         """The part of what was observed in which the service served, if only badly; None where nothing was.
 

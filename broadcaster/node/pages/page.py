@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
 
 import msgspec
 from markupsafe import Markup
@@ -23,7 +22,7 @@ from broadcaster.protocol import notices
 from broadcaster.protocol.messages import FeatureView, InternalView, ServiceView, Welcome, timestamp
 
 MOST_SHOWN = 12
-"""Incidents on the page; the feed has more."""
+"""Incidents on the page, those that go on first; the feed has more."""
 
 PAST_SECONDS = 20
 
@@ -136,13 +135,12 @@ def render_past(catalogue: Catalogue, history: History, now: float) -> Past:
     """What happened to the services of the catalogue that are announced."""
     announced = [name for name in catalogue.services if catalogue.is_announced(name)]
     uptimes = {name: history.uptime(name, now) for name in announced}
+    shown = sorted(history.incidents(announced), key=lambda each: not each.is_open)  # of each kind the latest first
     return Past(
         days={name: _render_days(name, uptime, now) for name, uptime in uptimes.items()},
         incidents=render(
             "incidents.html",
-            incidents=[
-                past.incident_view(catalogue, each) for each in islice(history.incidents(announced), MOST_SHOWN)
-            ],
+            incidents=[past.incident_view(catalogue, each) for each in shown[:MOST_SHOWN]],
             no_incidents=past.no_incidents(uptimes.values()),
         ),
     )

@@ -111,9 +111,13 @@ def summary(uptime: Uptime) -> str:
     availability = uptime.availability
     if availability is None:
         return "No data yet"
-    days = "1 day" if uptime.span == 1 else f"{uptime.span} days"
     outages = {0: "no outages", 1: "1 outage"}.get(uptime.outages, f"{uptime.outages} outages")
-    return f"{percent(availability)} over {days}, {outages}"
+    return f"{percent(availability)} over {_length(uptime)}, {outages}"
+
+
+def _length(uptime: Uptime) -> str:
+    """How much there is data of: less than two days are not called days, as it may be minutes of each."""
+    return span(uptime.told) if uptime.told < 2 * DAY_SECONDS else f"{uptime.span} days"
 
 
 def percent(part: float) -> str:
@@ -122,11 +126,12 @@ def percent(part: float) -> str:
 
 
 def no_incidents(uptimes: Iterable[Uptime]) -> str:
-    """What is said where there are none: only of the days of which there is data."""
-    days = max((each.span for each in uptimes), default=0)
-    if not days:
+    """What is said where there are none: only of the time of which there is data."""
+    longest = max(uptimes, key=lambda each: each.told, default=None)
+    if longest is None or not longest.told:
         return "Nothing is known of earlier days yet."
-    return "None today, and nothing is known of earlier days." if days == 1 else f"None in the last {days} days."
+    rest = "" if longest.told >= 2 * DAY_SECONDS else " Nothing is known of the time before."
+    return f"None in the last {_length(longest)}.{rest}"
 
 
 def incident_view(catalogue: Catalogue, incident: Incident) -> IncidentView:

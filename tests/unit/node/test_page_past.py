@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from broadcaster.domain.history import History, Incident, Update
@@ -18,7 +20,7 @@ from broadcaster.domain.model import (
 )
 from broadcaster.domain.uptime import DAY_SECONDS, DAYS, Day, Uptime
 from broadcaster.node.pages import past
-from broadcaster.node.pages.page import render_past
+from broadcaster.node.pages.page import MOST_SHOWN, render_past
 
 NOW = 20_000 * DAY_SECONDS + 3600.0
 FULL = Day(up=DAY_SECONDS)
@@ -40,12 +42,13 @@ def uptime(*days: Day | None) -> Uptime:
     [
         ((), "No data yet"),
         ((Day(unknown=100),), "No data yet"),
-        ((FULL,), "100 % over 1 day, no outages"),
+        ((FULL,), "100 % over 24 h, no outages"),
+        ((Day(up=30), Day(up=100)), "100 % over 2 min, no outages"),
         ((FULL,) * 90, "100 % over 90 days, no outages"),
         ((*(FULL,) * 89, Day(up=86_399.9, down=0.1, outages=1)), "99.99 % over 90 days, 1 outage"),
         ((FULL, Day(up=43_200, down=43_200, outages=2)), "75.00 % over 2 days, 2 outages"),
         ((FULL, Day(unknown=86_400)), "100 % over 2 days, no outages"),
-        ((Day(down=10, outages=1),), "0.00 % over 1 day, 1 outage"),
+        ((Day(down=10, outages=1),), "0.00 % over 10 s, 1 outage"),
     ],
 )
 def test_the_days_in_one_line(days: tuple[Day, ...], text: str) -> None:
@@ -153,9 +156,26 @@ def test_an_incident_that_began_with_a_service_that_is_not_announced_does_not_na
     assert "db-18f0a" not in made
 
 
+def test_what_goes_on_is_shown_however_much_began_since() -> None:
+    """A service that flaps does not take the outage of another one off the page."""
+    history = History()
+    history.take(
+        Snapshot(services={"db": ServiceState(service="db", status=Status.DOWN, since=NOW, incident="db-1")}), NOW
+    )
+    for number in range(MOST_SHOWN + 3):
+        for status, at in ((Status.DOWN, NOW + 10 * number), (Status.UP, NOW + 10 * number + 5)):
+            auth = ServiceState(service="auth", status=status, since=at, incident=f"auth-{number}")
+            held = ServiceState(service="db", status=Status.DOWN, since=NOW, incident="db-1")
+            history.take(Snapshot(services={"auth": auth, "db": held}), at, service="auth", at=at)
+    made = render_past(CATALOGUE, history, NOW + 1000).incidents
+    names = re.findall('data-incident="([^"]+)"', made)
+    assert names == ["db-1", *(f"auth-{number}" for number in range(MOST_SHOWN + 2, 3, -1))]
+
+
 def test_no_incidents_are_claimed_only_for_days_with_data() -> None:
     """A node that knows nothing of yesterday does not say that nothing happened."""
     assert past.no_incidents([]) == "Nothing is known of earlier days yet."
     assert past.no_incidents([History().uptime("auth", NOW)]) == "Nothing is known of earlier days yet."
-    assert past.no_incidents([uptime(FULL)]) == "None today, and nothing is known of earlier days."
+    told = past.no_incidents([uptime(Day(up=100, unknown=500))])
+    assert told == "None in the last 10 min. Nothing is known of the time before."
     assert past.no_incidents([uptime(FULL), uptime(*(FULL,) * 30)]) == "None in the last 30 days."
