@@ -28,8 +28,8 @@ FEWEST_ENTRIES = 1000
 MOST_PENDING = 1000
 """Changes that are kept while it is read. What more of them say is in what is read, or in the snapshot after it."""
 
-TOGETHER = 250
-"""Entries that are gone through at a time; then others have a turn."""
+TOGETHER = 25
+"""Entries that are gone through at a time, which takes some milliseconds at most; then others have a turn."""
 
 RETRY_SECONDS = 1.0
 
