@@ -7,6 +7,7 @@ import base64
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import httpx
@@ -244,3 +245,12 @@ async def test_words_of_another_language_are_marked_as_such(tmp_path: Path) -> N
         page = await until_page(stack.nodes[0], "Ongoing")
         assert '<p class="row-detail" lang="de">Der Chat geht gerade nicht. Cause: Sign-in.</p>' in page
         assert '<span class="update-text">Sign-in is unavailable.' in page
+
+        def reword(settings: dict[str, Any]) -> None:
+            settings["services"]["auth"]["texts"] = {"down": "Niemand kann sich anmelden."}
+
+        await stack.edit(reword)
+        page = await until_page(stack.nodes[0], "Niemand kann sich anmelden.")
+        assert '<span class="update-text" lang="de">Niemand kann sich anmelden.' in page
+        [entry] = entries((await stack.nodes[0].get("/feed.atom")).text)
+        assert '<span lang="de">Niemand kann sich anmelden.</span>' in entry["content"]
