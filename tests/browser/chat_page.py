@@ -11,7 +11,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -33,6 +33,14 @@ DESKTOP = ViewportSize(width=1280, height=860)
 MOST_WAITING = 12
 EXPECTED_FAILURES = re.compile(r"net::ERR_|WebSocket connection to|status of 503")
 """What Chromium itself prints of requests that fail, as they must while a part is away."""
+STILL = """
+async () => {
+  const roots = [document, document.querySelector("#notices").shadowRoot];
+  const moving = roots.flatMap((root) => root.getAnimations({ subtree: true }));
+  const ending = moving.filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+  await Promise.allSettled(ending.map(({ finished }) => finished));
+}
+"""
 
 
 @asynccontextmanager
@@ -94,17 +102,15 @@ class Person:
         await expect(self.hint).to_contain_text(words, timeout=MILLISECONDS)
 
     async def flaws(self) -> list[str]:
-        """What axe finds on the page once nothing moves any more, in a line each."""
-        await self.page.evaluate(
-            """async () => {
-                const roots = [document, document.querySelector("#notices").shadowRoot];
-                const moving = roots.flatMap((root) => root.getAnimations({ subtree: true }));
-                const ending = moving.filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
-                await Promise.allSettled(ending.map(({ finished }) => finished));
-            }"""
-        )
-        found = (await Axe().run(self.page)).response["violations"]
-        return [f"{each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
+        """What axe finds on the page, by day and by night, once nothing moves any more, in a line each."""
+        schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+        flaws = []
+        for scheme in schemes:
+            await self.page.emulate_media(color_scheme=scheme)
+            await self.page.evaluate(STILL)
+            found = (await Axe().run(self.page)).response["violations"]
+            flaws += [f"{scheme}: {each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
+        return flaws
 
     async def answer(self, label: str) -> Locator:
         """The last answer of the assistant, once it says this of itself."""
