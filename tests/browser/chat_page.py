@@ -21,7 +21,6 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 from websockets.asyncio.client import ClientConnection
 
-from broadcaster.sample.assistant import KEY
 from broadcaster.sample.chat.parts import write_parts
 from broadcaster.sample.postgres import public_folder
 from scripts.rehearsing.stage import Stage, running_stage
@@ -101,13 +100,17 @@ class Person:
         await expect(self.page.locator("#composer")).to_have_attribute("data-mode", mode, timeout=MILLISECONDS)
         await expect(self.hint).to_contain_text(words, timeout=MILLISECONDS)
 
+    async def still(self) -> None:
+        """Waits until nothing moves any more."""
+        await self.page.evaluate(STILL)
+
     async def flaws(self) -> list[str]:
         """What axe finds on the page, by day and by night, once nothing moves any more, in a line each."""
         schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
         flaws = []
         for scheme in schemes:
             await self.page.emulate_media(color_scheme=scheme)
-            await self.page.evaluate(STILL)
+            await self.still()
             found = (await Axe().run(self.page)).response["violations"]
             flaws += [f"{scheme}: {each['id']}: {[node['target'] for node in each['nodes']]}" for each in found]
         return flaws
@@ -151,25 +154,6 @@ async def killed(stage: Stage, *names: str) -> AsyncIterator[None]:
         for name in names:
             stage.processes[name].start()
         await stage.until_well()
-
-
-@asynccontextmanager
-async def assistants(stage: Stage, **modes: str) -> AsyncIterator[None]:
-    """The models behave like this meanwhile."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as client:
-
-        async def turn(name: str, mode: str) -> None:
-            url = f"http://127.0.0.1:{stage.ports[name]}/control"
-            (await client.put(url, json={"mode": mode})).raise_for_status()
-
-        try:
-            for name, mode in modes.items():
-                await turn(name, mode)
-            yield
-        finally:
-            for name in modes:
-                await turn(name, "ok")
-            await stage.until_well()
 
 
 @asynccontextmanager

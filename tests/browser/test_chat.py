@@ -20,7 +20,6 @@ from tests.browser.chat_page import (
     PHONE,
     Person,
     arriving,
-    assistants,
     history,
     killed,
     listening,
@@ -29,6 +28,7 @@ from tests.browser.chat_page import (
     running_sample,
     somebody,
 )
+from tests.support.assistants import assistants
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

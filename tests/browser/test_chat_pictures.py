@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +16,11 @@ from tests.browser.chat_page import (
     MILLISECONDS,
     PHONE,
     arriving,
-    assistants,
     killed,
     once,
     running_sample,
 )
+from tests.support.assistants import assistants
 from tests.support.pictures import pictures
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pictures]
@@ -45,8 +44,8 @@ async def test_pictures_of_every_state(browser: Browser, stage: Stage, tmp_path:
         people.append(await arriving(context, stage, room))
 
     async def shoot(name: str) -> None:
-        await asyncio.sleep(0.4)  # whatever moves has come to rest
         for person, (size, scheme) in zip(people, looks, strict=True):
+            await person.still()
             path = folder / f"{name}-{size['width']}-{scheme}.png"
             await person.page.screenshot(path=path, animations="disabled")
 

@@ -21,11 +21,11 @@ import pytest_asyncio
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from broadcaster.sample.assistant import KEY
 from broadcaster.sample.postgres import public_folder
 from scripts.rehearse import play
 from scripts.rehearsing.stage import Stage, running_stage
 from scripts.rehearsing.users import Crowd
+from tests.support.assistants import assistants
 from tests.support.stack import DEADLINE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,25 +73,6 @@ async def event(socket: ClientConnection, name: str, **fields: Any) -> dict[str,
 
 async def say(socket: ClientConnection, text: str, identity: str) -> None:
     await socket.send(json.dumps({"event": "say", "id": identity, "text": text}))
-
-
-@asynccontextmanager
-async def assistants(stage: Stage, **modes: str) -> AsyncIterator[None]:
-    """The models behave like this meanwhile."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as client:
-
-        async def turn(name: str, mode: str) -> None:
-            url = f"http://127.0.0.1:{stage.ports[name]}/control"
-            (await client.put(url, json={"mode": mode})).raise_for_status()
-
-        try:
-            for name, mode in modes.items():
-                await turn(name, mode)
-            yield
-        finally:
-            for name in modes:
-                await turn(name, "ok")
-            await stage.until_well()
 
 
 async def test_a_message_reaches_the_room_and_the_archive(stage: Stage, http: httpx.AsyncClient) -> None:
