@@ -234,11 +234,12 @@ async def test_the_announcer_is_there_before_it_speaks(browser: Browser) -> None
 
 
 async def test_a_short_break_is_not_shown(browser: Browser) -> None:
-    """A connection that is back within five seconds leaves no trace on the page."""
+    """A connection that is back within five seconds leaves no trace on the page, also after a while without news."""
     script = await scripted(browser)
     await script.page.clock.install()
     script.say(WELL)
     await script.says("headline", "All systems operational")
+    await script.page.clock.run_for(7_000)
     await script.close(1012)
     await script.page.clock.run_for(4_000)
     await script.connected()

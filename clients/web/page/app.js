@@ -6,8 +6,6 @@ import { Past } from "./past.js";
 import { View } from "./view.js";
 import * as words from "./words.js";
 
-const LOSS_SHOWN_AFTER_MS = 5_000;
-
 const view = new View();
 const past = new Past((incidents) => view.dropEventsOf(incidents));
 let ahead = null; // how far this computer's clock is ahead of the server's, in milliseconds; null until known
@@ -59,7 +57,7 @@ function noteClock(at) {
 function show() {
   const now = Date.now();
   const isConnected = client.connection === "open";
-  const isLost = !isConnected && now - client.lastGood >= LOSS_SHOWN_AFTER_MS;
+  const isLost = !isConnected && client.isFeedLost;
   if (isLost !== isLossShown) {
     isLossShown = isLost;
     noteLoss(isLost, now);
