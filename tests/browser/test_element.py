@@ -16,7 +16,8 @@ from tests.support.stack import Stack, run_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-README = (Path(__file__).parents[2] / "clients" / "web" / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "clients" / "web" / "README.md").read_text()
 DOWN = "Outage Analytics is unavailable. We will tell you as soon as it is back."
 UP = "Resolved Analytics is back to normal."
 
@@ -289,3 +290,14 @@ async def test_the_readmes_page_and_its_languages(browser: Browser, stack: Stack
     await expect(notice).to_contain_text("Analytics est indisponible.", timeout=MILLISECONDS)
     await page.evaluate("document.documentElement.lang = 'eo'")
     await expect(page.get_by_role("button", name="Fermi")).to_be_visible(timeout=MILLISECONDS)
+
+
+async def test_the_first_readmes_two_lines(browser: Browser, stack: Stack) -> None:
+    """They are all that it takes on a page of the node's host."""
+    [html] = re.findall(r"```html\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    page = await browser.new_page()
+    await page.goto(stack.nodes[0].url)
+    await page.set_content(html)
+    await fails(stack)
+    notice = page.locator("service-notices li")
+    await expect(notice).to_contain_text("Analytics is unavailable.", timeout=MILLISECONDS)
