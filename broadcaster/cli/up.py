@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import msgspec
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
@@ -53,7 +55,7 @@ QUIET_EVENTS = frozenset({"transition", "feed_state"})
 
 async def up(
     *,
-    config: Path | None = None,
+    config: Annotated[Path | None, Parameter(alias="-c")] = None,
     redis_url: str | None = None,
     host: str | None = None,
     port: int | None = None,

@@ -14,6 +14,11 @@ log = structlog.get_logger()
 
 Requires = tuple[str, ...] | None
 
+UNLOADED = (
+    "nothing is known yet, so everybody is let in who is not to be refused without knowledge; "
+    "is the manager entered (async with manager, or lifespan=lifespan(manager))?"
+)
+
 MOST_GATES = 256
 """Different requirements whose verdicts are kept; a program has a handful."""
 
@@ -37,6 +42,7 @@ class Gate:
         self._judged_by: Snapshot | None = None
         self._judged: dict[Requires, Admission] = {}
         self._logged: tuple[tuple[str, ...], object] | None = None
+        self._has_warned = False
         self.unenforced = 0
 
     def __repr__(self) -> str:
@@ -71,6 +77,9 @@ class Gate:
             self._judged_by, self._judged = snapshot, {}
         admission = self._judged.get(requires)
         if admission is None:
+            if not snapshot.position.epoch and not self._has_warned:
+                self._has_warned = True
+                log.warning("judging_unloaded", hint=UNLOADED)
             is_stale = self._feed() is not FeedState.LIVE
             if self._settings.mode is Enforcement.OFF:
                 as_of = oldest_observation(self._catalogue, snapshot, requires)

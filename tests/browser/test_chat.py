@@ -279,7 +279,8 @@ async def test_a_token_that_is_not_valid_asks_to_sign_in_again(browser: Browser,
 
 async def test_a_reader_of_what_was_said_is_not_pulled_away(browser: Browser, stage: Stage) -> None:
     """Who reads above stays there, and is offered the newer messages; what is new is announced by the log."""
-    async with somebody(browser, stage, "library", viewport=PHONE) as ada:
+    async with somebody(browser, stage, "library", "Ada Magdalena von der Hohenstein" * 2, viewport=PHONE) as ada:
+        assert await ada.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         for number in range(1, 25):
             await ada.say(f"page {number}.\nIt has a second line.")
             await ada.sees(f"page {number}.", "stored")

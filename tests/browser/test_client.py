@@ -194,7 +194,7 @@ async def test_the_readmes_page(browser: Browser, tmp_path: Path) -> None:
 EXPECTED = {
     "for await": "down analytics Analytics is unavailable",
     "services.get": "notice: Analytics is unavailable",
-    "locale:": "the words are in en",
+    "locale:": "the text is in en",
     "getTicket": "now closed",
     "new Replica": "Sign-in is down",
 }

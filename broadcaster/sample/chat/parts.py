@@ -31,9 +31,14 @@ def parts(path: str | None) -> list[Part]:
     except (OSError, msgspec.DecodeError):
         return []
     return [
-        Part(name, f"kill {pid}" if _is_running(pid) else "", f"{command} &" if command else "")
+        Part(name, _end(name, pid) if _is_running(pid) else "", f"{command} &" if command else "")
         for name, pid, command in written
     ]
+
+
+def _end(name: str, pid: int) -> str:
+    """What ends it at once: on SIGTERM, PostgreSQL waits for everybody who is connected (its smart shutdown)."""
+    return f"kill -INT {pid}" if name == "postgres" else f"kill {pid}"
 
 
 def _is_running(pid: int) -> bool:

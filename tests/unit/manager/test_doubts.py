@@ -13,7 +13,9 @@ from broadcaster.config.settings import Duration
 from broadcaster.domain.admission import Verdict
 from broadcaster.domain.freshness import Freshness
 from broadcaster.domain.model import FeedState, ServiceState, Snapshot, Status
+from broadcaster.manager import ServiceAvailabilityManager
 from broadcaster.manager.doubts import doubts
+from broadcaster.store.memory import MemoryStore
 from tests.support.managers import SETTINGS, World, running_world, until
 
 AUTH, REDIS = SETTINGS.services["auth"], SETTINGS.services["redis"]
@@ -168,3 +170,13 @@ async def test_a_beginning_before_any_worker_is_no_old_knowledge() -> None:
             assert world.manager.freshness.is_stale
             assert world.manager.doubts().notes() != []
     assert [each["event"] for each in logs if each["event"].startswith("knowledge")] == []
+
+
+def test_judging_before_anything_is_known_is_said_once() -> None:
+    """A manager that nobody entered lets in whomever it is asked about: that must not go unnoticed."""
+    manager = ServiceAvailabilityManager(SETTINGS, MemoryStore())
+    with structlog.testing.capture_logs() as logs:
+        verdicts = [manager.admit(requires=requires).verdict for requires in (None, ["auth"], None)]
+    assert Verdict.REJECT not in verdicts
+    assert [(each["event"], each["log_level"]) for each in logs] == [("judging_unloaded", "warning")]
+    assert "lifespan=lifespan(manager)" in logs[0]["hint"]

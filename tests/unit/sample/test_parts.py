@@ -15,11 +15,13 @@ def test_parts_that_run_can_be_ended_and_others_started(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     path = tmp_path / "parts.json"
-    write_parts(path, [("auth", os.getpid(), "run auth"), ("spare", ended.pid, "run spare"), ("backend", 1, "")])
+    running = [("auth", os.getpid(), "run auth"), ("postgres", os.getpid(), "run postgres"), ("backend", 1, "")]
+    write_parts(path, [*running, ("spare", ended.pid, "run spare")])
     assert parts(str(path)) == [
         Part("auth", f"kill {os.getpid()}", "run auth &"),
-        Part("spare", "", "run spare &"),
+        Part("postgres", f"kill -INT {os.getpid()}", "run postgres &"),  # SIGTERM would wait for its clients
         Part("backend", "kill 1", ""),
+        Part("spare", "", "run spare &"),
     ]
 
 
