@@ -270,7 +270,7 @@ async def test_a_burst_reaches_everybody_whole_and_in_order(tmp_path: Path) -> N
 async def test_a_burst_that_is_too_long_becomes_a_snapshot(tmp_path: Path) -> None:
     """More bytes at once than a client may have to read: the truth at their end, in place of all of them."""
     async with (
-        flipping(tmp_path, write_limit_bytes=4000) as (stack, flipper),
+        flipping(tmp_path, write_limit_bytes=1000) as (stack, flipper),  # three notices, in a turn of the loop
         connect(stack.nodes[0].ws_url) as client,
         connect(f"{stack.nodes[0].ws_url}?services=auth") as other,
     ):
