@@ -18,6 +18,7 @@ from tests.support.looking import PLENTY, SHORT, look, verdict
 from tests.support.peers import Handler, hang_up, peer, reset, silence
 from tests.support.ports import free_port
 from tests.support.servers import redis_binaries, redis_server
+from tests.support.stack import DEADLINE
 
 OK = (Outcome.OK, None)
 
@@ -153,10 +154,19 @@ async def test_a_replica_that_serves_no_stale_data_fails(binary: str) -> None:
     assert observation.outcome in {Outcome.FAILED, Outcome.IMPAIRED}
 
 
+async def is_let_in(client: redis.asyncio.Redis) -> bool:
+    try:
+        return bool(await client.ping())
+    except redis.exceptions.ConnectionError:
+        return False
+
+
 async def test_a_full_server_is_overloaded(binary: str) -> None:
     """A server that takes no more clients is overloaded."""
     async with redis_server(binary=binary, options=["--maxclients", "1"]) as server, client_of(server.url) as client:
-        await client.ping()
+        async with asyncio.timeout(DEADLINE):
+            while not await is_let_in(client):  # who looked whether it has started may not have hung up yet
+                await asyncio.sleep(0.02)
         observation = await look(RedisProbe(url=server.url))
     assert verdict(observation) == (Outcome.FAILED, Category.OVERLOADED)
 
