@@ -253,6 +253,27 @@ async def test_colours_and_motion_follow_the_reader(browser: Browser, stack: Sta
     await chat.until("moved > 0")
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_axe_finds_nothing(browser: Browser, stack: Stack, theme: str) -> None:
+    chat = await opened(browser)
+    for html in (None, LINES):
+        await chat.make(
+            stack.nodes[0], 'src="/ws/status" sending="queued"', theme=theme, **({"html": html} if html else {})
+        )
+        await chat.page.evaluate(f"notices.style.colorScheme = '{theme}'")
+        await chat.well()
+        await chat.settled()  # what sending="queued" says fades in
+        assert await chat.violations() == []
+        await fails(stack)
+        await chat.shows(DOWN)
+        await chat.settled()
+        assert await chat.violations() == []
+        await recovers(stack)
+        await chat.shows(UP)
+        await chat.settled()
+        assert await chat.violations() == []
+
+
 async def test_it_may_be_moved_and_goes_with_everything(browser: Browser, stack: Stack) -> None:
     """Moved, it keeps its connection; taken away, it closes it."""
     chat = await opened(browser)

@@ -96,6 +96,18 @@ async def test_a_killed_node_is_admitted_and_forgiven(browser: Browser, tmp_path
         await watched.says("happened", "Analytics Down")
 
 
+async def test_a_frozen_node_is_noticed(browser: Browser, tmp_path: Path) -> None:
+    """A server that keeps the connection and says nothing is found out, which a WebSocket alone never does."""
+    async with run_stack(tmp_path) as stack:
+        watched = await opened(browser, stack)
+        stack.nodes[0].pause()
+        try:
+            await watched.says("headline", "Connection to the server lost")
+        finally:
+            stack.nodes[0].resume()
+        await watched.says("headline", "All systems operational")
+
+
 async def test_a_dead_worker_is_not_passed_off_as_health(browser: Browser, tmp_path: Path) -> None:
     """With nobody watching, the page says so in place of "operational"."""
     async with run_stack(tmp_path, stale_after=SOON) as stack:
